@@ -1,0 +1,32 @@
+"""Solve the toy model of "Fixing a Broken ELBO" exactly, with certificates."""
+
+from .convex import RateDistortion, rate_distortion
+from .decoders import BernoulliDecoder, DecoderFamily
+from .encoders import best_encoder, smooth_encoder
+from .measures import entropy, kl_divergence, mutual_information
+from .model import Model, best_decoder, best_marginal
+from .solution import ConvergenceWarning, Solution
+from .solver import solve
+from .sources import Source, bars_and_stripes, empirical, toy_source
+
+__all__ = [
+    "BernoulliDecoder",
+    "ConvergenceWarning",
+    "DecoderFamily",
+    "Model",
+    "RateDistortion",
+    "Solution",
+    "Source",
+    "bars_and_stripes",
+    "best_decoder",
+    "best_encoder",
+    "best_marginal",
+    "empirical",
+    "entropy",
+    "kl_divergence",
+    "mutual_information",
+    "rate_distortion",
+    "smooth_encoder",
+    "solve",
+    "toy_source",
+]

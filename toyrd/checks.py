@@ -1,0 +1,174 @@
+"""Validation: every array that a user passes comes through here, once.
+
+Notation: a *distribution* is non-negative and sums to 1; a *table* has rows that are
+distributions, the last axis being the variable left of the bar; a *cost* is any real
+table in which +∞ forbids a pair. Nothing is renormalised or repaired: what breaks a rule
+is reported with the argument's name, the place, its value and the way out.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+SUM_TOLERANCE = 1e-10
+"""How far from 1 a distribution may sum; what rounding leaves is far below it."""
+
+
+def as_array(name: str, value: ArrayLike, *, ndim: int | None = None) -> Array:
+    """Return `value` as a non-empty float64 array of `ndim` axes, or say what it is instead."""
+    try:
+        raw = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} must be a rectangular array of numbers: {error}") from None
+    if raw.dtype.kind not in "fiub":
+        raise TypeError(
+            f"{name} must hold real numbers, not {raw.dtype}; convert it with numpy.asarray"
+        )
+    array = raw.astype(np.float64, copy=False)
+    if ndim is not None and array.ndim != ndim:
+        raise ValueError(f"{name} must have {ndim} axes, but its shape is {array.shape}")
+    if array.size == 0:
+        raise ValueError(
+            f"{name} is empty: its shape is {array.shape}; give it one symbol or more"
+        )
+    return array
+
+
+def _place(index: tuple[Any, ...]) -> str:
+    return f"[{', '.join(str(int(i)) for i in index)}]"
+
+
+def no_nan(name: str, array: Array) -> None:
+    """Raise if an entry of `array` is NaN, and say which."""
+    bad = np.isnan(array)
+    if bad.any():
+        where = _place(np.unravel_index(int(np.argmax(bad)), array.shape))
+        raise ValueError(f"{name}{where} is nan; every entry must be a number")
+
+
+def as_distribution(name: str, value: ArrayLike, *, ndim: int | None = 1) -> Array:
+    """Return `value` as an array that is non-negative and sums to 1 over all its axes."""
+    array = as_array(name, value, ndim=ndim)
+    _non_negative(name, array)
+    with np.errstate(over="ignore"):
+        total = float(array.sum())
+    if abs(total - 1) > SUM_TOLERANCE:
+        raise ValueError(
+            f"{name} must sum to 1, but sums to {total!r}; divide it by its sum if that is meant"
+        )
+    return array
+
+
+def as_table(name: str, value: ArrayLike, *, shape: tuple[int, int] | None = None) -> Array:
+    """Return `value` as a 2-D array whose rows are distributions, of `shape` if one is given."""
+    array = as_array(name, value, ndim=2)
+    has_shape(name, array, shape)
+    _non_negative(name, array)
+    with np.errstate(over="ignore"):
+        sums = array.sum(axis=1)
+    off = np.flatnonzero(np.abs(sums - 1) > SUM_TOLERANCE)
+    if off.size:
+        named = ", ".join(f"{name}[{i}] sums to {sums[i]!s}" for i in off[:3])
+        more = f" and {off.size - 3} rows more" if off.size > 3 else ""
+        raise ValueError(
+            f"every row of {name} must sum to 1, but {named}{more}; "
+            "divide each row by its sum if that is meant"
+        )
+    return array
+
+
+def as_cost(name: str, value: ArrayLike, p: Array) -> Array:
+    """Return `value` as a cost table with one row for each symbol of `p`."""
+    array = as_array(name, value, ndim=2)
+    if array.shape[0] != p.size:
+        raise ValueError(
+            f"{name} must have one row for each of the {p.size} symbols of p, "
+            f"but its shape is {array.shape}"
+        )
+    low = array.min(axis=1)  # nan shows in the minimum, so a table of flags is rarely needed
+    if np.isnan(low).any():
+        no_nan(name, array)
+    for rule, rows in (
+        ("-inf: a cost may be +inf, which forbids a pair, but not -inf", low == -np.inf),
+        ("+inf everywhere: a symbol with p > 0 needs an allowed pair", (low == np.inf) & (p > 0)),
+    ):
+        if rows.any():
+            raise ValueError(f"row {int(np.argmax(rows))} of {name} has {rule}")
+    return array
+
+
+def has_shape(name: str, array: Array, shape: tuple[int, ...] | None) -> None:
+    """Raise unless `array` has `shape`; None asks for nothing."""
+    if shape is not None and array.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, but its shape is {array.shape}")
+
+
+def _non_negative(name: str, array: Array) -> None:
+    no_nan(name, array)
+    bad = (array < 0) | np.isinf(array)
+    if bad.any():
+        index = np.unravel_index(int(np.argmax(bad)), array.shape)
+        raise ValueError(
+            f"{name}{_place(index)} is {array[index]!s}; a probability lies between 0 and 1"
+        )
+
+
+def as_number(
+    name: str,
+    value: Any,
+    *,
+    low: float = -np.inf,
+    high: float = np.inf,
+    open_low: bool = False,
+) -> float:
+    """Return `value` as a float in [low, high], or in (low, high] if `open_low`."""
+    kind = getattr(getattr(value, "dtype", None), "kind", "f")
+    # float() would parse text, unpack arrays and drop imaginary parts.
+    if isinstance(value, str | bytes) or getattr(value, "ndim", 0) > 0 or kind not in "fiub":
+        raise TypeError(f"{name} must be one number, not {value!r}")
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be one number, not {value!r}") from None
+    except OverflowError as error:
+        raise ValueError(f"{name} is out of range: {error}") from None
+    if not low <= number <= high or (open_low and number == low):
+        left = "(" if open_low else "["
+        raise ValueError(f"{name} is {number!r}, but must lie in {left}{low:g}, {high:g}]")
+    return number
+
+
+def as_count(name: str, value: Any, *, low: int = 1) -> int:
+    """Return `value` as an integer of at least `low`."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, not {value!r}") from None
+    if number < low:
+        raise ValueError(f"{name} is {number}, but must be at least {low}")
+    if number >= 2**63:
+        raise ValueError(f"{name} is {number}, but must be below 2**63")
+    return number
+
+
+def as_rng(rng: int | np.random.Generator | None) -> np.random.Generator:
+    """Return a generator for a seed, a generator, or None (fresh entropy)."""
+    try:
+        return np.random.default_rng(rng)
+    except (TypeError, ValueError) as error:
+        raise type(error)(
+            f"rng must be a seed (an integer ≥ 0) or a numpy.random.Generator, not {rng!r}"
+        ) from None
+
+
+def frozen(array: Array) -> Array:
+    """Return a read-only copy of `array`."""
+    copy = np.array(array, dtype=np.float64)
+    copy.flags.writeable = False
+    return copy

@@ -1,0 +1,100 @@
+"""What a solver knows when it stops: the answer, its certificate and how it got there.
+
+Notation: objective is what was minimised (D + βR for a β, D for a rate, R for a distortion),
+lower_bound is proven for every model allowed, and gap = objective − lower_bound.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .model import Model
+
+__all__ = ["ConvergenceWarning", "Solution"]
+
+HISTORY = np.dtype([(name, np.float64) for name in ("D", "R", "I", "objective")])
+
+
+class ConvergenceWarning(UserWarning):
+    """Say that a solver stopped before it converged, and what to do next."""
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class Result:
+    """Hold what every answer carries, whichever solver gave it."""
+
+    beta: float
+    objective: float
+    lower_bound: float
+    gap: float
+    iterations: int
+    converged: bool
+    message: str
+
+    def _summary(self, **numbers: float) -> str:
+        lines = [f"{name} = {value:.10g}" for name, value in numbers.items()]
+        state = "converged" if self.converged else "not converged"
+        lines += [
+            f"objective = {self.objective:.10g}, lower bound = {self.lower_bound:.10g}, "
+            f"gap = {self.gap:.2g}",
+            f"{state} after {self.iterations} iterations: {self.message}",
+        ]
+        return f"{type(self).__name__}(\n  " + "\n  ".join(lines) + "\n)"
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class Solution(Result):
+    """Hold the model that a solver found, with its certificate.
+
+    Parameters
+    ----------
+    model : Model
+        The tables, with H, D, R and I.
+    beta : float
+        Slope −dD/dR at the answer; the β asked for, if one was.
+    objective : float
+        What was minimised, in nats: D + βR for a β, D for a rate, R for a distortion.
+    lower_bound : float
+        Proven bound on the objective of every model that was allowed.
+    gap : float
+        objective − lower_bound: 0 (to rounding) proves a global optimum.
+    iterations : int
+        Steps taken.
+    converged : bool
+        Whether the stopping rule was met before the cap on iterations.
+    message : str
+        What kind of answer this is, in words.
+    history : numpy.ndarray
+        One row for each iteration, with fields D, R, I and objective.
+    parameters : numpy.ndarray, shape (n_z, k)
+        Of the decoder's rows where it belongs to a family, such as (mean, width).
+    """
+
+    model: Model
+    history: NDArray[np.void]
+    parameters: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
+
+    def __repr__(self) -> str:
+        model = self.model
+        return self._summary(beta=self.beta, H=model.H, D=model.D, R=model.R, I=model.I)
+
+
+def as_history(rows: Iterable[tuple[float, float, float, float]]) -> NDArray[np.void]:
+    """Return rows of D, R, I, objective as a read-only structured array."""
+    history = np.array(list(rows), dtype=HISTORY)
+    history.flags.writeable = False
+    return history
+
+
+def warn_unconverged(what: str, gap: float, advice: str) -> None:
+    """Warn once that `what` stopped at its cap with `gap` left."""
+    warnings.warn(
+        f"{what} stopped at max_iter with a gap of {gap:.3g}; {advice}",
+        ConvergenceWarning,
+        stacklevel=3,
+    )

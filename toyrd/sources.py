@@ -1,0 +1,379 @@
+"""Sources: data distributions whose true latent variable is known in closed form.
+
+Notation: z* is the true latent, p_z[z*] its distribution and p_x_given_z[z*, x] the true
+components, so p = p_z @ p_x_given_z; an encoder e(z|x) is judged by what its z says of z*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.optimize import brentq
+from scipy.special import ndtr
+
+from .checks import (
+    Array,
+    as_array,
+    as_count,
+    as_distribution,
+    as_number,
+    as_rng,
+    as_table,
+    frozen,
+    has_shape,
+    no_nan,
+)
+from .measures import mutual_information
+from .model import Model, posterior
+
+__all__ = ["Source", "bars_and_stripes", "empirical", "toy_source"]
+
+
+@dataclass(frozen=True, eq=False, repr=False, init=False)
+class Source:
+    """Hold a data distribution with its true latent: p(x) = Σ_z* p(z*) p(x|z*).
+
+    Parameters
+    ----------
+    p_z : array_like, shape (k,)
+        Distribution of the true latent.
+    p_x_given_z : array_like, shape (k, n_x)
+        The true components, one row each.
+    means, widths : array_like, shape (k,), optional
+        Of the components, where they are Gaussian; in bins.
+    images : array_like, shape (n_x, rows, columns), optional
+        The picture that each symbol stands for.
+
+    Raises
+    ------
+    ValueError
+        If a table is not a distribution or the shapes do not fit.
+
+    Examples
+    --------
+    >>> Source(p_z=[0.5, 0.5], p_x_given_z=[[1, 0], [0, 1]])
+    Source(n_x=2, components=2, information=0.693147)
+    """
+
+    p_z: Array
+    p_x_given_z: Array
+    means: Array
+    widths: Array
+    images: Array
+
+    def __init__(
+        self,
+        p_z: ArrayLike,
+        p_x_given_z: ArrayLike,
+        *,
+        means: ArrayLike | None = None,
+        widths: ArrayLike | None = None,
+        images: ArrayLike | None = None,
+    ) -> None:
+        p_z = as_distribution("p_z", p_z)
+        rows = as_table("p_x_given_z", p_x_given_z)
+        has_shape("p_x_given_z", rows, (p_z.size, rows.shape[1]))
+        object.__setattr__(self, "p_z", frozen(p_z))
+        object.__setattr__(self, "p_x_given_z", frozen(rows))
+        object.__setattr__(self, "means", _described("means", means, p_z.size, 1))
+        object.__setattr__(self, "widths", _described("widths", widths, p_z.size, 1))
+        object.__setattr__(self, "images", _described("images", images, rows.shape[1], 3))
+
+    def __repr__(self) -> str:
+        return (
+            f"Source(n_x={self.p.size}, components={self.p_z.size}, "
+            f"information={self.information:.6g})"
+        )
+
+    @cached_property
+    def p(self) -> Array:
+        """Data distribution p(x), shape (n_x,)."""
+        return frozen(self.p_z @ self.p_x_given_z)
+
+    @cached_property
+    def information(self) -> float:
+        """Mutual information I(X; Z*) in nats: the rate of the true model."""
+        return mutual_information(self.p_z[:, None] * self.p_x_given_z)
+
+    def true_model(self, n_z: int | None = None) -> Model:
+        """Place the true components in `n_z` latents, evenly spaced; the rest are unused.
+
+        Parameters
+        ----------
+        n_z : int, optional
+            Number of latents, at least one for each component; by default n_x.
+
+        Returns
+        -------
+        Model
+            With g = p, R = I = I(X; Z*) and D = H − R.
+
+        Raises
+        ------
+        ValueError
+            If `n_z` is less than the number of components.
+
+        Examples
+        --------
+        >>> round(toy_source().true_model(n_z=30).R, 12)
+        0.5
+        """
+        k = self.p_z.size
+        n_z = as_count("n_z", self.p.size if n_z is None else n_z, low=k)
+        places = (2 * np.arange(k) + 1) * n_z // (2 * k)
+        m, d = np.zeros(n_z), np.tile(self.p, (n_z, 1))
+        m[places], d[places] = self.p_z, self.p_x_given_z
+        return Model(self.p, posterior(m, d), d, m)  # e(z|x) is the posterior of m and d
+
+    def latent_information(self, e: ArrayLike) -> float:
+        """Compute I(Z; Z*), what an encoder keeps of the true latent, in nats.
+
+        Parameters
+        ----------
+        e : array_like, shape (n_x, n_z)
+            Encoder e(z|x).
+
+        Raises
+        ------
+        ValueError
+            If `e` is not an encoder of this source's symbols.
+
+        Examples
+        --------
+        >>> source = toy_source()
+        >>> bool(source.latent_information(source.true_model().e) <= 0.5)
+        True
+        """
+        return mutual_information(self.p_z[:, None] * self._latent_given_truth(e))
+
+    def separation(self, e: ArrayLike) -> float:
+        """Compute how far apart the encoder sends the two classes, ½ Σ_z |P(z|0) − P(z|1)|.
+
+        Parameters
+        ----------
+        e : array_like, shape (n_x, n_z)
+            Encoder e(z|x).
+
+        Returns
+        -------
+        float
+            Total variation distance: 0 when z says nothing of z*, 1 when it tells it.
+
+        Raises
+        ------
+        ValueError
+            If `e` does not fit, or the source has not exactly two components.
+
+        Examples
+        --------
+        >>> source = toy_source()
+        >>> round(source.separation(source.true_model().e), 10)
+        0.8531310987
+        """
+        if self.p_z.size != 2:
+            raise ValueError(
+                f"separation compares two components, but this source has {self.p_z.size}; "
+                "use latent_information"
+            )
+        first, second = self._latent_given_truth(e)
+        return float(np.abs(first - second).sum() / 2)
+
+    def _latent_given_truth(self, e: ArrayLike) -> Array:
+        table = as_table("e", e)
+        has_shape("e", table, (self.p.size, table.shape[1]))
+        return np.asarray(self.p_x_given_z @ table)
+
+
+def _described(name: str, value: ArrayLike | None, n: int, ndim: int) -> Array:
+    """Return what describes n components or symbols, one entry each; None gives an empty array."""
+    if value is None:
+        return frozen(np.empty(0))
+    array = as_array(name, value, ndim=ndim)
+    has_shape(name, array, (n, *array.shape[1:]))
+    no_nan(name, array)
+    return frozen(array)
+
+
+def binned_gaussians(means: Array, widths: Array, n_bins: int) -> Array:
+    """Integrate Gaussians over bins centred on 0, 1, …; the end bins take the tails."""
+    edges = np.concatenate([[-np.inf], np.arange(n_bins - 1) + 0.5, [np.inf]])
+    with np.errstate(over="ignore"):
+        z = (edges - means[:, None]) / widths[:, None]
+    # On the right of the mean the mirrored difference keeps its relative precision.
+    right = z[:, :-1] > 0
+    return np.where(right, ndtr(-z[:, :-1]) - ndtr(-z[:, 1:]), ndtr(z[:, 1:]) - ndtr(z[:, :-1]))
+
+
+def toy_source(
+    *,
+    weights: ArrayLike = (0.7, 0.3),
+    means: ArrayLike = (9.830, 19.141),
+    widths: ArrayLike = (2.256, 3.405),
+    n_bins: int = 30,
+    information: float | None = 0.5,
+) -> Source:
+    """Build the paper's toy data: a mixture of Gaussians in equal bins, with I(X; Z*) = 0.5.
+
+    The paper prints no means or widths; the defaults are read off its Figure 2a, in bins with
+    centres 0 to 29. All widths are multiplied by one factor so that I(X; Z*) = `information`.
+
+    Parameters
+    ----------
+    weights, means, widths : array_like, shape (k,)
+        Of the components; means and widths in bins.
+    n_bins : int
+        Number of symbols x.
+    information : float or None
+        Target for I(X; Z*) in nats, met to 1e-12; None keeps the widths as given.
+
+    Returns
+    -------
+    Source
+        With ``.p``, ``.p_z``, ``.p_x_given_z``, ``.means`` and the scaled ``.widths``.
+
+    Raises
+    ------
+    ValueError
+        If lengths differ, a width is not positive, or no factor reaches `information`;
+        the message says what is reachable.
+
+    Examples
+    --------
+    >>> source = toy_source()
+    >>> round(source.information, 12), round(float(source.p[10]), 12)
+    (0.5, 0.123388377929)
+
+    References
+    ----------
+    Alemi et al., *Fixing a Broken ELBO* (2018), section 4 and Figure 2a.
+    """
+    p_z = as_distribution("weights", weights)
+    centres, spread = as_array("means", means, ndim=1), as_array("widths", widths, ndim=1)
+    has_shape("means", centres, p_z.shape)
+    has_shape("widths", spread, p_z.shape)
+    for name, array, good in (
+        ("means", centres, np.isfinite(centres)),
+        ("widths", spread, (spread > 0) & np.isfinite(spread)),
+    ):
+        if not good.all():
+            i = int(np.argmin(good))
+            raise ValueError(f"{name}[{i}] is {array[i]!s}, but must be finite, a width above 0")
+    n_bins = as_count("n_bins", n_bins)
+
+    def scaled(log_factor: float) -> Source:
+        wide = spread * np.exp(log_factor)
+        return Source(p_z, binned_gaussians(centres, wide, n_bins), means=centres, widths=wide)
+
+    if information is None:
+        return scaled(0.0)
+    return scaled(_factor(scaled, as_number("information", information, low=0)))
+
+
+def _factor(scaled: Callable[[float], Source], information: float) -> float:
+    """Return the logarithm of the factor on the widths that gives `information`."""
+
+    def excess(log_factor: float) -> float:
+        return scaled(log_factor).information - information
+
+    grid = np.linspace(-6, 4, 41)
+    reached = np.array([scaled(log_factor).information for log_factor in grid])
+    crossings = np.flatnonzero((reached[:-1] >= information) & (reached[1:] <= information))
+    if not crossings.size:
+        raise ValueError(
+            f"information is {information!r}, but widths of this shape reach "
+            f"only {reached.min():.6g} to {reached.max():.6g} nats"
+        )
+    nearest = crossings[np.argmin(np.abs(grid[crossings]))]
+    return float(brentq(excess, grid[nearest], grid[nearest + 1], xtol=1e-15, rtol=1e-15))
+
+
+def empirical(p: ArrayLike, n: int, *, rng: int | np.random.Generator | None = None) -> Array:
+    """Draw n samples from p and return their frequencies, p̂(x) = count(x) / n.
+
+    Parameters
+    ----------
+    p : array_like, shape (n_x,)
+        Distribution to draw from.
+    n : int
+        Number of samples.
+    rng : int or numpy.random.Generator, optional
+        Seed or generator.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n_x,)
+        A distribution: any solver runs on it, and ``model.on(p)`` evaluates on the true one.
+
+    Raises
+    ------
+    ValueError
+        If `p` is not a distribution or `n` < 1.
+
+    Examples
+    --------
+    >>> empirical([1.0, 0.0], 50, rng=0)
+    array([1., 0.])
+
+    References
+    ----------
+    Alemi and Fischer, *TherML* (2018), the 50-sample variant of the toy.
+    """
+    p = as_distribution("p", p)
+    n = as_count("n", n)
+    return np.asarray(as_rng(rng).multinomial(n, p / p.sum()) / n)
+
+
+def bars_and_stripes(n: int, *, flip: float = 0.05) -> Source:
+    """Build all n×n binary images: a pattern of bars or stripes, each pixel flipped at random.
+
+    p(x|pattern) = flip^k (1 − flip)^(n² − k) for the k pixels that differ from the pattern;
+    the 2·2ⁿ − 2 patterns are equally likely.
+
+    Parameters
+    ----------
+    n : int
+        Side of the images, 1 to 4; there are 2^(n²) of them.
+    flip : float
+        Probability that a pixel is flipped, 0 to 1/2.
+
+    Returns
+    -------
+    Source
+        With ``.images`` of shape (2^(n²), n, n) and one component for each pattern.
+
+    Raises
+    ------
+    ValueError
+        If `n` or `flip` is out of range.
+
+    Examples
+    --------
+    >>> bars_and_stripes(3)
+    Source(n_x=512, components=14, information=2.51471)
+
+    References
+    ----------
+    MacKay, *Information Theory, Inference, and Learning Algorithms*, section 43.3.
+    """
+    n = as_count("n", n)
+    if n > 4:
+        raise ValueError(f"n is {n}, but 2^(n²) images fit in memory only up to n = 4")
+    flip = as_number("flip", flip, low=0, high=0.5)
+    pixels = _bits(n * n)
+    lines = _bits(n)
+    stripes = np.repeat(lines, n, axis=1)
+    bars = np.tile(lines, (1, n))
+    patterns = np.unique(np.concatenate([stripes, bars]), axis=0)
+    differ = patterns @ (1 - pixels.T) + (1 - patterns) @ pixels.T
+    rows = np.power(flip, differ) * np.power(1 - flip, n * n - differ)
+    p_z = np.full(len(patterns), 1 / len(patterns))
+    return Source(p_z, rows, images=pixels.reshape(-1, n, n))
+
+
+def _bits(n: int) -> Array:
+    """Return all rows of n zeros and ones, in binary order."""
+    return (np.arange(2**n)[:, None] >> np.arange(n)[::-1] & 1).astype(np.float64)
