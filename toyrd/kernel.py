@@ -1,0 +1,221 @@
+"""The convex core: the marginal m that minimises F(m) = −β Σ p log Σ_z m(z) exp(−cost/β).
+
+Notation: A(x, z) = exp(−(cost − floor)/β) with floor(x) the least cost of the row, g = A m,
+and excess(z) = c(z) − 1 = Σ_x p A/g − 1, so F(m) − min F ≤ β log1p(max excess), for any m.
+The table B holds A − offset: when all costs are small beside β, A is near 1 and offset = 1
+(B by expm1), so that differences of A keep their digits; otherwise offset = 0.
+C = (A − g)/g is A relative to the mixture; N = Cᵀ diag(p) C is the Hessian of F/β at m.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg.lapack import dposv
+
+from .checks import Array
+
+PATIENCE = 0.02  # of the whole table's excess, what the working set may keep
+EPS = float(np.finfo(np.float64).eps)
+Index = NDArray[np.intp]
+
+
+class Kernel:
+    """Hold exp(−cost/β) for one β over symbols that all have p > 0."""
+
+    def __init__(self, p: Array, cost: Array, beta: float) -> None:
+        self.p, self.cost, self.beta = p, cost, beta
+        self.floor = cost.min(axis=1)
+        self.base = float(p @ self.floor)
+        table = self.floor[:, None] - cost
+        if beta == 0:
+            table[table < 0] = -np.inf
+        elif beta == np.inf:
+            table[table > -np.inf] = 0
+        else:
+            with np.errstate(over="ignore"):
+                table /= beta
+        self.offset = 1.0 if table.min() > -0.5 else 0.0
+        self.unit = min(1.0, -float(table.min())) if self.offset else 1.0
+        self.table = (np.expm1 if self.offset else np.exp)(table, out=table)
+
+    def mixture(self, m: Array) -> tuple[Index, Array]:
+        """Return the live latents and g − offset."""
+        live = np.flatnonzero(m)
+        return live, np.asarray(self.table[:, live] @ m[live])
+
+    def excess(self, b: Array) -> Array:
+        """Return c(z) − 1 for every latent."""
+        weight = self.p / (self.offset + b)
+        return np.asarray(weight @ self.table - weight @ b)
+
+    def log_g(self, b: Array) -> Array:
+        """Return log g, without loss where g is near 1."""
+        return np.asarray(np.log1p(b) if self.offset else np.log(b))
+
+    def measure(self, m: Array) -> tuple[float, float, float]:
+        """Return D, R and F = D + βR of the best encoder for m."""
+        live, b = self.mixture(m)
+        mass = (
+            (self.p / (self.offset + b))[:, None] * (self.offset + self.table[:, live]) * m[live]
+        )
+        above = np.where(mass > 0, self.cost[:, live] - self.floor[:, None], 0.0)
+        extra, nats = float((mass * above).sum()), -float(self.p @ self.log_g(b))
+        scale = self.beta if 0 < self.beta < np.inf else np.inf
+        R = max(0.0, nats - extra / scale)
+        D = self.base + extra
+        return D, R, self.base + self.beta * nats if self.beta < np.inf else D
+
+    def rounding(self, objective: float) -> float:
+        """Bound what rounding can hide in F and in β log max c, in the units of the cost.
+
+        A sum of n terms of one sign is off by about log2 n units in the last place of B, times
+        β; the exponent t = −(cost − floor)/β makes exp(t) off by |t| units, which averages to
+        D/β over an encoder.
+        """
+        sums = (4 + np.log2(self.p.size)) * self.unit
+        scale = abs(objective) + abs(self.base) + sums * (self.beta if self.beta < np.inf else 0)
+        return float(4 * EPS * scale)
+
+    def threshold(self, tol: float, objective: float) -> float:
+        """Return the largest excess that still counts as optimal."""
+        if not 0 < self.beta < np.inf:
+            return tol
+        unit = min(1.0, max(self.beta, abs(objective)))
+        return float(np.expm1(min((tol * unit + self.rounding(objective)) / self.beta, 1.0)))
+
+
+def cover(kernel: Kernel, m: Array | None) -> Array:
+    """Return a marginal that leaves no symbol far from every live latent.
+
+    Without m it starts from the best single latent; then the worst covered symbol brings its
+    own best latent in, until each is within `reach` β of its least cost: close by at a cold
+    start, but a warm one is only kept from underflow, as Newton steps mend the rest.
+    """
+    reach = 20.0
+    if m is None:
+        reach = 2.0
+        m = np.zeros(kernel.table.shape[1])
+        m[int(np.argmax(kernel.p @ kernel.table))] = 1.0
+    live = m > 0
+    best = np.full(kernel.p.size, -np.inf)
+    for z in np.flatnonzero(live):
+        np.maximum(best, kernel.table[:, z], out=best)
+    least = np.exp(-reach) - kernel.offset
+    added = np.zeros_like(live)
+    while best.min() < least:
+        z = np.argmax(kernel.table[np.argmin(best)])
+        added[z] = True
+        np.maximum(best, kernel.table[:, z], out=best)
+    weights = m / m.sum() * live.sum() + added
+    return np.asarray(weights / weights.sum())
+
+
+def blahut_arimoto(kernel: Kernel, m: Array) -> Iterator[tuple[Array, Array]]:
+    """Yield m and its excess for ever, by the textbook update m ← m c."""
+    while True:
+        excess = kernel.excess(kernel.mixture(m)[1])
+        yield m, excess
+        m = m * (1 + excess)
+        m /= m.sum()
+
+
+def newton(kernel: Kernel, m: Array, tol: float) -> Iterator[tuple[Array, Array]]:
+    """Yield m and its excess for ever, by Newton steps on a growing set of latents.
+
+    Between two yields the working set is solved until its own excess is well below that of
+    the whole table: one pass over the table costs more than many steps over a few columns.
+    """
+    work = m > 0
+    while True:
+        live, b = kernel.mixture(m)
+        excess = kernel.excess(b)
+        yield m, excess
+        top = float(excess.max())
+        work[violators(kernel, live, b, np.where(work, 0.0, excess))] = True
+        columns = np.flatnonzero(work)
+        m_old, m = m, np.zeros_like(m)
+        m[columns] = restricted(
+            kernel.p,
+            kernel.offset,
+            kernel.table[:, columns],
+            m_old[columns],
+            max(PATIENCE * top, 0.3 * tol),
+        )
+
+
+def violators(kernel: Kernel, live: Index, b: Array, excess: Array) -> Index:
+    """Return, of the latents with excess > 0, the best of each group that shares a live one.
+
+    A latent belongs to the live one on whose most telling symbol it is the likeliest; that
+    reads one row of the table for each live latent, where the Hessian would need them all.
+    """
+    candidates = np.flatnonzero(excess > 0)
+    if candidates.size <= 1:
+        return candidates
+    g = kernel.offset + b
+    told = np.argmax((kernel.table[:, live] - b[:, None]) * (kernel.p / g)[:, None], axis=0)
+    rising = candidates[np.argsort(excess[candidates], kind="stable")]
+    group = np.argmax((kernel.table[told][:, rising] - b[told, None]) / g[told, None], axis=0)
+    best = np.full(live.size, -1)
+    best[group] = rising  # of repeated groups the last stays: the one with the largest excess
+    return best[best >= 0]
+
+
+def restricted(p: Array, offset: float, table: Array, m: Array, goal: float) -> Array:
+    """Return m after Newton steps on these latents alone, until their excess is below goal."""
+    for _ in range(50):
+        b = table @ m
+        C = (table - b[:, None]) / (offset + b)[:, None]
+        excess = p @ C
+        alive = (m > 0) | (excess > 0)
+        if np.abs(excess[alive]).max() <= goal:
+            break
+        C, now = C[:, alive], m[alive]
+        move = quadratic(C.T @ (p[:, None] * C), excess[alive], now) - now
+        step = line_search(p, C @ move, float(excess[alive] @ move))
+        if step == 0:
+            break
+        m = m.copy()
+        m[alive] = now + step * move
+        m /= m.sum()
+    return m
+
+
+def line_search(p: Array, along: Array, slope: float) -> float:
+    """Return the first step 1, ½, ¼, … that lowers F enough, or 0 if rounding hides any gain."""
+    step = 1.0
+    while slope > 0 and step > 1e-12:
+        if step * along.min() > -0.999 and p @ np.log1p(step * along) >= 0.1 * step * slope:
+            return step
+        step /= 2
+    return 0.0
+
+
+def quadratic(N: Array, excess: Array, m: Array) -> Array:
+    """Minimise ½ δᵀNδ − excess·δ over δ = y − m with y ≥ 0 and Σy = 1; return y.
+
+    An active-set method: solve with the sum held at 1, go as far as y ≥ 0 allows, drop the
+    latent that blocks. The small ridge keeps duplicate latents from making N singular; being
+    centred on m it slows no other direction.
+    """
+    K = N + min(1.0, max(float(N.diagonal().max()), 1e-300))
+    ridge = 1e-13 * K.diagonal()
+    K.flat[:: m.size + 1] += ridge
+    right = np.ones((m.size, 2))
+    right[:, 0] = excess + ridge * m
+    y, passive = m.copy(), np.arange(m.size)
+    while True:
+        u, v = dposv(K, right)[1].T
+        aim = u + v * ((1 - u.sum()) / v.sum())
+        if aim.min() >= 0:
+            y[passive] = aim
+            return y
+        now = y[passive]
+        room = np.where(aim < 0, now / np.where(aim < 0, now - aim, 1.0), np.inf)
+        now += room.min() * (aim - now)
+        keep = room > room.min()
+        y[passive] = np.where(keep, now, 0.0)
+        passive, K, right = passive[keep], K[keep][:, keep], right[keep]
