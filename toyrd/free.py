@@ -1,0 +1,122 @@
+"""All tables free: the closed-form optimum, the choice among optima, and the global bound.
+
+Notation: at the best responses D = H − I and R = I, so D + βR = H + (β − 1) I; for any tables
+D ≥ H − I and I ≤ R, H, log n_z. Where every encoder of one rate is optimal, the one returned
+has the least expected cost.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.optimize import brentq
+
+from .checks import Array, as_cost
+from .convex import CostCurve
+from .encoders import sharpest_encoder, smooth_encoder, squared_distance
+from .kernel import EPS
+from .measures import entropy, mutual_information
+from .model import Model, best_decoder, best_marginal
+from .solution import Solution, as_history
+from .target import MET, meet
+
+
+def free_optimum(
+    p: Array, n_z: int, name: str, target: float, prefer: ArrayLike | None
+) -> Solution:
+    """Return the closed-form optimum with all tables free."""
+    H = entropy(p)
+    if name == "beta":
+        e, message = _free_at(p, n_z, target)
+        return _certified(p, e, name, target, target, message)
+    sharp = sharpest_encoder(p, n_z)
+    most = mutual_information(p[:, None] * sharp)
+    aim = target if name == "rate" else H - target
+    if name == "distortion" and aim < 0:
+        aim = 0.0
+    if not -MET <= aim <= most + MET:
+        low, high = (0.0, most) if name == "rate" else (H - most, H)
+        raise ValueError(
+            f"{name} is {target!r}, but the range reachable with {n_z} latents is "
+            f"{low:.12g} to {high:.12g}"
+        )
+    e, message = _tie_break(p, min(max(aim, 0.0), most), sharp, prefer)
+    return _certified(p, e, name, target, 1.0, message)
+
+
+def _free_at(p: Array, n_z: int, beta: float) -> tuple[Array, str]:
+    if beta < 1:
+        if n_z >= p.size:
+            return sharpest_encoder(p, n_z), "global optimum: a lossless code, as for every β < 1"
+        return sharpest_encoder(p, n_z), "a split of the symbols into n_z groups: see the gap"
+    if beta > 1:
+        e = np.zeros((p.size, n_z))
+        e[:, 0] = 1
+        return e, "global optimum: collapse, as for every β > 1"
+    return smooth_encoder(p, n_z), (
+        "global optimum, not unique: at β = 1 every rate is optimal, and the smooth start decides"
+    )
+
+
+def _tie_break(p: Array, rate: float, sharp: Array, prefer: ArrayLike | None) -> tuple[Array, str]:
+    """Return the encoder with I = rate of least expected cost, or one beyond its range."""
+    n_z = sharp.shape[1]
+    cost = squared_distance(p.size, n_z) if prefer is None else as_cost("prefer", prefer, p)
+    curve = CostCurve(p, cost, tol=1e-13)
+    finest = curve.at(0.0)
+    if rate <= finest.R:
+        chosen = "squared distance" if prefer is None else "the cost preferred"
+        point = meet(curve, "rate", rate)
+        return point.e, f"global optimum, not unique: of those at this rate, the least {chosen}"
+
+    def excess(share: float) -> float:
+        return mutual_information(p[:, None] * _blend(finest.e, sharp, share)) - rate
+
+    share = float(brentq(excess, 0.0, 1.0, xtol=1e-16)) if excess(1.0) > 0 else 1.0
+    return _blend(finest.e, sharp, share), (
+        "global optimum, not unique: this rate is above what the preferred cost asks for"
+    )
+
+
+def _blend(first: Array, second: Array, share: float) -> Array:
+    return (1 - share) * first + share * second
+
+
+def _certified(
+    p: Array, e: Array, name: str, target: float, beta: float, message: str
+) -> Solution:
+    """Return the solution of an encoder with its best responses, and the global bound."""
+    model = Model(p, e, best_decoder(p, e), best_marginal(p, e))
+    row = (model.D, model.R, model.I, _objective(model, name, target))
+    bound = lower_bound(model, name, target)
+    gap = max(0.0, row[3] - bound) + 4 * EPS * abs(row[3])
+    return Solution(
+        model=model,
+        beta=beta,
+        objective=row[3],
+        lower_bound=row[3] - gap,
+        gap=gap,
+        iterations=0,
+        converged=True,
+        message=message,
+        history=as_history([]),
+    )
+
+
+def _objective(model: Model, name: str, target: float) -> float:
+    if name == "beta":
+        return model.D if target == np.inf else model.D + target * model.R
+    return model.D if name == "rate" else model.R
+
+
+def lower_bound(model: Model, name: str, target: float) -> float:
+    """Return what no tables of this size can beat, from D ≥ H − I and I ≤ R, H, log n_z.
+
+    At a rate the model's own rate counts, so that meeting the target to rounding is no gain.
+    """
+    most = min(model.H, float(np.log(model.n_z)))
+    if name == "beta":
+        return model.H if target >= 1 else model.H - (1 - target) * most
+    if name == "rate":
+        return model.H - min(model.R, most)
+    return max(0.0, model.H - model.D)

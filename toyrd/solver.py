@@ -1,0 +1,238 @@
+"""The solver: one function for a β, a rate or a distortion, with any table fixed or free.
+
+Notation: with all tables free D = H − I and R = I at the best responses, so a rate R* allows
+D = H − R* and no less; D + βR ≥ min(1, β) H for any tables whatever.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .alternation import Alternation, Callback, settle
+from .checks import (
+    Array,
+    as_cost,
+    as_count,
+    as_distribution,
+    as_number,
+    as_rng,
+    as_table,
+    frozen,
+    has_shape,
+)
+from .convex import CostCurve, RateDistortion, answer, stated
+from .decoders import DecoderFamily
+from .encoders import as_log_cost, smooth_encoder
+from .free import free_optimum, lower_bound
+from .kernel import EPS
+from .model import Model
+from .solution import Solution, as_history, warn_unconverged
+from .target import MET, one_target
+
+__all__ = ["solve"]
+
+Decoder = ArrayLike | DecoderFamily | None
+
+
+def solve(
+    p: ArrayLike,
+    *,
+    beta: float | None = None,
+    rate: float | None = None,
+    distortion: float | None = None,
+    decoder: Decoder = None,
+    marginal: ArrayLike | None = None,
+    n_z: int | None = None,
+    start: ArrayLike | str | None = None,
+    prefer: ArrayLike | None = None,
+    rng: int | np.random.Generator | None = None,
+    tol: float = 1e-10,
+    max_iter: int | None = None,
+    callback: Callback | None = None,
+) -> Solution:
+    r"""Minimise D + βR, or D at a rate, or R at a distortion, over the tables left free.
+
+    Without `start` the answer is the global optimum wherever theory gives one: for a fixed
+    decoder and for a family such as `GaussianDecoder` by a certificate, and with all tables
+    free in closed form. There β < 1 gives a lossless code, β > 1 collapse; at β = 1 every rate
+    is optimal and the smooth start decides; and at a rate every encoder with I = R* is optimal,
+    so that *which one is returned is a choice*: the one of least expected cost, by default
+    the squared distance of x and z, or `prefer`. With `start` the alternation runs from there
+    and may end in a local optimum, which the gap shows.
+
+    Parameters
+    ----------
+    p : array_like, shape (n_x,)
+        Data distribution.
+    beta : float, optional
+        Price of a nat of rate, 0 to ∞. Exactly one of `beta`, `rate`, `distortion` is given.
+    rate, distortion : float, optional
+        Target in nats, met to 1e-10.
+    decoder : array_like (n_z, n_x) or DecoderFamily, optional
+        A table fixes the decoder, a family restricts its rows; otherwise it is free.
+    marginal : array_like, shape (n_z,), optional
+        Fixes the marginal; otherwise it is free.
+    n_z : int, optional
+        Number of latents; by default that of `decoder`, `marginal` or `start`, or else n_x.
+    start : array_like (n_x, n_z) or {"smooth", "random"}, optional
+        Encoder to start the alternation from, or the name of one.
+    prefer : array_like, shape (n_x, n_z), optional
+        Cost table that picks among the optimal encoders at a rate, all tables being free.
+    rng : int or numpy.random.Generator, optional
+        For the start "random".
+    tol : float
+        Largest gap of a certified answer; for the alternation, the least gain of an iteration.
+    max_iter : int, optional
+        Cap on iterations.
+    callback : callable, optional
+        Called as ``callback(iteration, objective)`` after each iteration of the alternation.
+
+    Returns
+    -------
+    Solution
+        The model with its certificate: the gap is 0 (to rounding) at a global optimum.
+
+    Raises
+    ------
+    ValueError
+        If an argument breaks a rule or a target cannot be reached; the range is named.
+    TypeError
+        If an argument is not of its kind.
+
+    Examples
+    --------
+    >>> from toyrd import toy_source
+    >>> solution = solve(toy_source().p, rate=0.5)
+    >>> round(solution.model.R, 10), round(solution.gap, 10)
+    (0.5, 0.0)
+
+    References
+    ----------
+    Alemi et al., *Fixing a Broken ELBO* (2018), section 3; Blahut (1972); Arimoto (1972).
+    """
+    p = as_distribution("p", p)
+    name, target = one_target(beta=beta, rate=rate, distortion=distortion)
+    tol = as_number("tol", tol, low=0, open_low=True)
+    cap = None if max_iter is None else as_count("max_iter", max_iter)
+    fixed = None if marginal is None else as_distribution("marginal", marginal)
+    table = _as_decoder(decoder, p)
+    first = _as_start(start, p)
+    width = _width(p, n_z, decoder=table, marginal=fixed, start=first, prefer=prefer)
+    if start is None and isinstance(table, np.ndarray):
+        curve = CostCurve(p, as_log_cost(table), marginal=fixed, tol=tol, max_iter=cap)
+        return _from_point(answer(curve, name, target), table)
+    if start is None and table is None and fixed is None:
+        return free_optimum(p, width, name, target, prefer)
+    if prefer is not None:
+        raise ValueError(
+            "prefer picks among optima only where decoder, marginal and start are free"
+        )
+    if not isinstance(first, np.ndarray):
+        named = first or ("smooth" if table is None else "random")
+        first = _named_start(named, p, width, rng)
+    task = Alternation(p, name, target, table, fixed)
+    return _alternate(task, first, tol=tol, cap=cap or 10_000, callback=callback)
+
+
+def _as_decoder(decoder: Decoder, p: Array) -> Array | DecoderFamily | None:
+    if decoder is None or isinstance(decoder, DecoderFamily):
+        return decoder
+    table = as_table("decoder", decoder)
+    has_shape("decoder", table, (table.shape[0], p.size))
+    lost = np.flatnonzero((table == 0).all(axis=0) & (p > 0))
+    if lost.size:
+        raise ValueError(
+            f"decoder gives symbol {lost[0]} no probability from any latent, but "
+            f"p[{lost[0]}] is {p[lost[0]]}: every symbol with p > 0 needs one (D would be inf)"
+        )
+    return table
+
+
+def _as_start(start: ArrayLike | str | None, p: Array) -> Array | str | None:
+    if start is None or (isinstance(start, str) and start in ("smooth", "random")):
+        return start
+    if isinstance(start, str):
+        raise ValueError(f"start is {start!r}, but must be 'smooth', 'random' or an encoder table")
+    table = as_table("start", start)
+    has_shape("start", table, (p.size, table.shape[1]))
+    return table
+
+
+def _width(
+    p: Array,
+    n_z: int | None,
+    *,
+    decoder: object,
+    marginal: Array | None,
+    start: Array | str | None,
+    prefer: ArrayLike | None,
+) -> int:
+    """Return the one number of latents that all arguments agree on."""
+    widths = {} if n_z is None else {"n_z": as_count("n_z", n_z)}
+    if isinstance(decoder, np.ndarray):
+        widths["decoder"] = decoder.shape[0]
+    if marginal is not None:
+        widths["marginal"] = marginal.size
+    if isinstance(start, np.ndarray):
+        widths["start"] = start.shape[1]
+    if prefer is not None:
+        widths["prefer"] = as_cost("prefer", prefer, p).shape[1]
+    if len(set(widths.values())) > 1:
+        listed = ", ".join(f"{name}: {width}" for name, width in widths.items())
+        raise ValueError(f"the arguments disagree on the number of latents ({listed})")
+    return next(iter(widths.values()), p.size)
+
+
+def _named_start(name: str, p: Array, n_z: int, rng: int | np.random.Generator | None) -> Array:
+    if name == "smooth":
+        return smooth_encoder(p, n_z)
+    return as_rng(rng).dirichlet(np.ones(n_z), size=p.size)
+
+
+def _from_point(point: RateDistortion, d: Array) -> Solution:
+    return Solution(
+        model=Model(point.p, point.e, d, point.m),
+        beta=point.beta,
+        objective=point.objective,
+        lower_bound=point.lower_bound,
+        gap=point.gap,
+        iterations=point.iterations,
+        converged=point.converged,
+        message=point.message,
+        history=point.history,
+    )
+
+
+def _alternate(
+    task: Alternation, e: Array, *, tol: float, cap: int, callback: Callback | None
+) -> Solution:
+    """Run the alternation and certify where it stopped."""
+    rest = 0.01 * tol
+    state, rows, converged = settle(task.states(e), tol=rest, max_iter=cap, callback=callback)
+    model = task.model(state)
+    objective = state.objective
+    bound = lower_bound(model, task.name, task.target)
+    if isinstance(task.decoder, np.ndarray):
+        curve = CostCurve(task.p, state.cost, marginal=task.marginal)
+        point = stated(curve.evaluate(state.beta, state.m), task.name, task.target)
+        bound = max(bound, objective - point.gap)
+    gap = max(0.0, objective - bound) + 4 * EPS * abs(objective)
+    missed = {"rate": abs(model.R - task.target), "distortion": model.D - task.target}
+    message = "global optimum, certified by the gap" if gap <= tol else "local: see the gap"
+    if missed.get(task.name, 0.0) > MET:
+        converged, message = False, f"local: the {task.name} cannot be met from this start"
+    if not converged:
+        warn_unconverged("the alternation", gap, "raise max_iter, or try another start")
+    return Solution(
+        model=model,
+        beta=state.beta,
+        objective=objective,
+        lower_bound=objective - gap,
+        gap=gap,
+        iterations=len(rows),
+        converged=converged,
+        message=message,
+        history=as_history(rows),
+        parameters=frozen(state.parameters),
+    )
