@@ -1,0 +1,191 @@
+"""Figure 2 of the paper, exactly: the truth, the best ELBO and a target rate, side by side.
+
+``python -m toyrd.figure2`` solves the three columns on the toy, draws them in the paper's
+layout and prints H, D, R, I and −ELBO of each, in nats.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.gridspec import SubplotSpec
+from matplotlib.ticker import FixedLocator, MaxNLocator
+
+from .checks import Array, has_shape
+from .figure import figure_parser, figure_style, run, text_table
+from .model import Model
+from .plotting import plot_column
+from .solver import solve
+from .sources import Source, toy_source
+
+__all__ = ["compute_columns", "draw_columns", "main"]
+
+
+def compute_columns(source: Source, *, rate: float = 0.5) -> list[tuple[str, Model]]:
+    """Solve the three columns: the truth, the maximum ELBO and the least D at a target rate.
+
+    Parameters
+    ----------
+    source : Source
+        The data.
+    rate : float
+        Target R of column (c), in nats.
+
+    Returns
+    -------
+    list of (str, Model)
+        A title and a model for each column.
+
+    Raises
+    ------
+    ValueError
+        If no model of the source's data has that rate.
+
+    Examples
+    --------
+    >>> for title, model in compute_columns(toy_source()):
+    ...     print(f"{title}: R = {model.R:.4f}")
+    (a) true model: R = 0.5000
+    (b) maximum ELBO (β = 1): R = 0.0002
+    (c) target rate 0.5: R = 0.5000
+
+    References
+    ----------
+    Alemi et al., *Fixing a Broken ELBO* (2018), section 4 and Figure 2.
+    """
+    return [
+        ("(a) true model", source.true_model()),
+        ("(b) maximum ELBO (β = 1)", solve(source.p, beta=1).model),
+        (f"(c) target rate {rate:g}", solve(source.p, rate=rate).model),
+    ]
+
+
+def draw_columns(columns: Sequence[tuple[str, Model]], source: Source) -> Figure:
+    """Draw models side by side in the layout of the paper's Figure 2, with their numbers.
+
+    Parameters
+    ----------
+    columns : sequence of (str, Model)
+        A title and a model for each column.
+    source : Source
+        Tells which true class each latent holds.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Not yet saved.
+
+    Raises
+    ------
+    ValueError
+        If there is no column, or a model is not of the source's symbols.
+
+    Examples
+    --------
+    >>> source = toy_source()
+    >>> len(draw_columns([("(a) true model", source.true_model())], source).axes)
+    7
+    """
+    if not columns:
+        raise ValueError("columns is empty; give one title and model or more")
+    n, width, height = len(columns), 1.45 + 4.4 * len(columns), 6.5  # sizes are in inches
+    sides = {"left": 0.55 / width, "right": 1 - 1.5 / width}
+    ends = {"bottom": 0.85 / height, "top": 1 - 0.55 / height}
+    vmax = max(float(model.d.max()) for _, model in columns)
+    with figure_style():
+        figure = Figure(figsize=(width, height))
+        grid = figure.add_gridspec(1, n, wspace=0.16, **sides, **ends)
+        for i, (title, model) in enumerate(columns):
+            axes = _column_axes(figure, grid[i])
+            plot_column(model, axes, masses=_joint_masses(source, model), vmax=vmax)
+            _annotate(axes, title, model)
+        _colour_bars(figure, axes)
+    return figure
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; see ``python -m toyrd.figure2 --help``.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments; by default those of the process.
+
+    Returns
+    -------
+    int
+        Exit code: 0, 2 after an error, 130 after an interrupt.
+
+    Examples
+    --------
+    >>> from contextlib import redirect_stderr
+    >>> with redirect_stderr(sys.stdout):
+    ...     code = main(["--output", "figure2.txt"])
+    toyrd.figure2: argument --output: figure2.txt must end in .png, .svg or .pdf
+    >>> code
+    2
+    """
+    parser = figure_parser("figure2", "Draw three models of the toy: truth, ELBO, target rate.")
+    parser.add_argument(
+        "--rate", type=float, default=0.5, metavar="R", help="target of column (c) in nats (0.5)"
+    )
+    return run(parser, _command, argv)
+
+
+def _command(options: argparse.Namespace) -> tuple[Figure, str]:
+    source = toy_source()
+    columns = compute_columns(source, rate=options.rate)
+    rows = [[title, *_numbers(model).values()] for title, model in columns]
+    header = ["column (nats)", *_numbers(columns[0][1])]
+    return draw_columns(columns, source), text_table(header, rows)
+
+
+def _numbers(model: Model) -> dict[str, float]:
+    return {"H": model.H, "D": model.D, "R": model.R, "I": model.I, "-ELBO": -model.elbo}
+
+
+def _joint_masses(source: Source, model: Model) -> Array:
+    """Return e(z*, z), how the true classes make up e(z)."""
+    has_shape("p of each model", model.p, source.p.shape)
+    return np.asarray(source.p_z[:, None] * source.p_x_given_z @ model.e)
+
+
+def _column_axes(figure: Figure, cell: SubplotSpec) -> list[Axes]:
+    rows = cell.subgridspec(3, 1, height_ratios=(1.3, 1.3, 1.05), hspace=0.56)
+    maps = rows[2].subgridspec(1, 3, wspace=0.42)
+    places = (rows[0], rows[1], maps[0], maps[1], maps[2])
+    return [figure.add_subplot(place) for place in places]
+
+
+def _annotate(axes: Sequence[Axes], title: str, model: Model) -> None:
+    axes[0].set_title(title, loc="left", pad=18, fontsize=10, fontweight="bold")
+    numbers = "  ".join(f"{name} {value:.4f}" for name, value in _numbers(model).items())
+    text = numbers.replace("-ELBO", "−ELBO") + "   (nats)"
+    axes[3].annotate(
+        text,
+        (0.5, 0),
+        xycoords="axes fraction",
+        xytext=(0, -42),
+        textcoords="offset points",
+        ha="center",
+        fontsize=8.5,
+    )
+
+
+def _colour_bars(figure: Figure, axes: Sequence[Axes]) -> None:
+    """Put the scale of e(z|x), and that of the other two maps, to the right of the last."""
+    box, width = axes[4].get_position(), figure.get_figwidth()
+    wide, narrow = FixedLocator([0, 0.05, 0.2, 0.5, 1]), MaxNLocator(5, steps=[1, 2, 5, 10])
+    bars = ((axes[2], 0.12, wide, "e(z|x)"), (axes[4], 0.78, narrow, "d(x|z), p(x′|x)"))
+    for ax, inches, ticks, label in bars:
+        place = figure.add_axes((box.x1 + inches / width, box.y0, 0.1 / width, box.height))
+        figure.colorbar(ax.images[0], cax=place, ticks=ticks).set_label(label, labelpad=5)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

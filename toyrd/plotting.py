@@ -1,0 +1,297 @@
+"""Pictures of a model: its distributions, its latents and its channels.
+
+Notation: p, g, d(x), e(z), m as in `Model`; x′ is a reconstruction of x, z* the true latent.
+Each function draws what it is given in `ax`, or in axes of a new figure, and returns the axes;
+it saves nothing and changes no setting. Steps are one unit wide and centred on their index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike
+
+from .checks import Array, as_array, has_shape
+from .model import Model
+
+__all__ = [
+    "plot_column",
+    "plot_decoder",
+    "plot_distributions",
+    "plot_encoder",
+    "plot_latents",
+    "plot_reconstruction",
+]
+
+_THICK: dict[str, Any] = {"color": "0.55", "linewidth": 2.8}
+_DASHED: dict[str, Any] = {"color": "black", "linewidth": 1.3, "linestyle": (0, (3, 2))}
+_PALE: dict[str, Any] = {"color": "#f2c38b", "fill": True}
+
+
+def plot_distributions(model: Model, *, ax: Axes | None = None) -> Axes:
+    """Draw the data p(x), the generative g(x) and the reconstructed d(x) as steps.
+
+    Parameters
+    ----------
+    model : Model
+        Gives p (thick), g (dashed) and d(x) (filled), each of shape (n_x,).
+    ax : matplotlib.axes.Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        With one labelled artist for each distribution.
+
+    Examples
+    --------
+    >>> ax = plot_distributions(Model.random([0.5, 0.5], 2, rng=0))
+    >>> [artist.get_label() for artist in ax.patches]
+    ['d(x)', 'p(x)', 'g(x)']
+
+    References
+    ----------
+    Alemi et al., *Fixing a Broken ELBO* (2018), Figure 2, upper panels.
+    """
+    ax = _axes(ax)
+    edges = _edges(model.n_x)
+    ax.stairs(model.reconstruction, edges, label="d(x)", **_PALE)
+    ax.stairs(model.p, edges, label="p(x)", **_THICK)
+    ax.stairs(model.g, edges, label="g(x)", **_DASHED)
+    return _step_axes(ax, "symbol x (bin)", edges)
+
+
+def plot_latents(model: Model, masses: ArrayLike | None = None, *, ax: Axes | None = None) -> Axes:
+    """Draw the marginal m(z), the induced e(z) and, stacked, what each true class adds to it.
+
+    Parameters
+    ----------
+    model : Model
+        Gives m (dashed) and e(z) (thick), each of shape (n_z,).
+    masses : array_like, shape (k, n_z), optional
+        Joint masses e(z*, z) of the true classes, which sum to e(z) over z*.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        With one labelled artist for each distribution and class.
+
+    Raises
+    ------
+    ValueError
+        If `masses` does not have one column for each latent.
+
+    Examples
+    --------
+    >>> model = Model.random([0.5, 0.5], 2, rng=0)
+    >>> ax = plot_latents(model, model.p[:, None] * model.e)
+    >>> [artist.get_label() for artist in ax.patches]
+    ['e(z, z*=0)', 'e(z, z*=1)', 'e(z)', 'm(z)']
+
+    References
+    ----------
+    Alemi et al., *Fixing a Broken ELBO* (2018), Figure 2, second row of panels.
+    """
+    ax = _axes(ax)
+    edges = _edges(model.n_z)
+    if masses is not None:
+        rows = as_array("masses", masses, ndim=2)
+        has_shape("masses", rows, (len(rows), model.n_z))
+        _stack(ax, rows, edges)
+    ax.stairs(model.e_z, edges, label="e(z)", **_THICK)
+    ax.stairs(model.m, edges, label="m(z)", **_DASHED)
+    return _step_axes(ax, "latent z (index)", edges)
+
+
+def plot_encoder(model: Model, *, ax: Axes | None = None, vmax: float = 1) -> Axes:
+    """Draw the encoder e(z|x) as a heat map, x to the right and z upwards.
+
+    Parameters
+    ----------
+    model : Model
+        Gives e, shape (n_x, n_z).
+    ax : matplotlib.axes.Axes, optional
+        Where to draw.
+    vmax : float
+        Probability of the brightest colour; colours run from 0 on a square-root scale.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        With one image.
+
+    Examples
+    --------
+    >>> plot_encoder(Model.random([0.5, 0.5], 3, rng=0)).images[0].get_array().shape
+    (3, 2)
+
+    References
+    ----------
+    Alemi et al., *Fixing a Broken ELBO* (2018), Figure 2, left heat maps.
+    """
+    return _heat_map(_axes(ax), model.e.T, vmax, "e(z|x)", "x (bin)", "z (index)")
+
+
+def plot_decoder(model: Model, *, ax: Axes | None = None, vmax: float = 1) -> Axes:
+    """Draw the decoder d(x|z) as a heat map, x to the right and z upwards.
+
+    The row of a latent that neither e nor m ever uses says nothing and stays blank.
+
+    Parameters
+    ----------
+    model : Model
+        Gives d, shape (n_z, n_x).
+    ax : matplotlib.axes.Axes, optional
+        Where to draw.
+    vmax : float
+        Probability of the brightest colour; colours run from 0 on a square-root scale.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        With one image.
+
+    Examples
+    --------
+    >>> plot_decoder(Model.random([0.5, 0.5], 3, rng=0)).images[0].get_array().shape
+    (3, 2)
+
+    References
+    ----------
+    Alemi et al., *Fixing a Broken ELBO* (2018), Figure 2, middle heat maps.
+    """
+    unused = (model.m == 0) & (model.e_z == 0)
+    table = np.ma.masked_where(np.repeat(unused[:, None], model.n_x, axis=1), model.d)
+    return _heat_map(_axes(ax), table, vmax, "d(x|z)", "x (bin)", "z (index)")
+
+
+def plot_reconstruction(model: Model, *, ax: Axes | None = None, vmax: float = 1) -> Axes:
+    """Draw the reconstruction channel p(x′|x) as a heat map, x to the right and x′ upwards.
+
+    Parameters
+    ----------
+    model : Model
+        Gives p(x′|x), shape (n_x, n_x).
+    ax : matplotlib.axes.Axes, optional
+        Where to draw.
+    vmax : float
+        Probability of the brightest colour; colours run from 0 on a square-root scale.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        With one image.
+
+    Examples
+    --------
+    >>> plot_reconstruction(Model.random([0.5, 0.5], 3, rng=0)).images[0].get_array().shape
+    (2, 2)
+
+    References
+    ----------
+    Alemi et al., *Fixing a Broken ELBO* (2018), Figure 2, right heat maps.
+    """
+    return _heat_map(_axes(ax), model.x_given_x.T, vmax, "p(x′|x)", "x (bin)", "x′ (bin)")
+
+
+def plot_column(
+    model: Model,
+    axes: Sequence[Axes],
+    *,
+    masses: ArrayLike | None = None,
+    vmax: float = 1,
+) -> Sequence[Axes]:
+    """Draw one column of the paper's Figure 2.
+
+    Parameters
+    ----------
+    model : Model
+        What to draw.
+    axes : sequence of 5 matplotlib.axes.Axes
+        For the distributions, the latents, e(z|x), d(x|z) and p(x′|x).
+    masses : array_like, shape (k, n_z), optional
+        Joint masses of the true classes, as `plot_latents` takes them.
+    vmax : float
+        Probability of the brightest colour of d(x|z) and p(x′|x); that of e(z|x) is 1.
+
+    Returns
+    -------
+    sequence of matplotlib.axes.Axes
+        The same axes.
+
+    Raises
+    ------
+    ValueError
+        If there are not five axes, or `masses` does not fit.
+
+    Examples
+    --------
+    >>> axes = Figure().subplots(5)
+    >>> len(plot_column(Model.random([0.5, 0.5], 3, rng=0), axes))
+    5
+
+    References
+    ----------
+    Alemi et al., *Fixing a Broken ELBO* (2018), Figure 2.
+    """
+    if len(axes) != 5:
+        raise ValueError(f"axes must be the 5 axes of a column, but there are {len(axes)}")
+    plot_distributions(model, ax=axes[0])
+    plot_latents(model, masses, ax=axes[1])
+    plot_encoder(model, ax=axes[2])
+    plot_decoder(model, ax=axes[3], vmax=vmax)
+    plot_reconstruction(model, ax=axes[4], vmax=vmax)
+    return axes
+
+
+def _axes(ax: Axes | None) -> Axes:
+    return Figure().add_subplot() if ax is None else ax
+
+
+def _edges(n: int) -> Array:
+    return np.linspace(-0.5, n - 0.5, n + 1)
+
+
+def _stack(ax: Axes, masses: Array, edges: Array) -> None:
+    """Fill the masses one above the other, from light to dark."""
+    tops = np.cumsum(masses, axis=0)
+    colours = colormaps["YlGnBu"](np.linspace(0.25, 0.65, len(masses)))
+    for k, (top, mass) in enumerate(zip(tops, masses, strict=True)):
+        label = f"e(z, z*={k})"
+        ax.stairs(top, edges, baseline=top - mass, fill=True, color=colours[k], label=label)
+
+
+def _step_axes(ax: Axes, label: str, edges: Array) -> Axes:
+    ax.set(xlabel=label, ylabel="probability", xlim=(edges[0], edges[-1]), ylim=(0, None))
+    ax.xaxis.set_major_locator(MaxNLocator(7, integer=True))
+    ax.yaxis.set_major_locator(MaxNLocator(4))
+    # Above the frame, where no distribution can run into it.
+    ax.legend(
+        loc="lower right",
+        bbox_to_anchor=(1, 1),
+        borderaxespad=0.2,
+        borderpad=0.1,
+        ncols=len(ax.patches),
+        frameon=False,
+        handlelength=1.6,
+        columnspacing=1.2,
+    )
+    return ax
+
+
+def _heat_map(ax: Axes, table: Array, vmax: float, title: str, xlabel: str, ylabel: str) -> Axes:
+    norm = PowerNorm(0.5, vmin=0, vmax=vmax)  # the square root shows the small ones too
+    ax.imshow(table, origin="lower", aspect="auto", norm=norm, interpolation="nearest")
+    ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator(3, integer=True))
+    return ax
