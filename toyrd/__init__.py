@@ -3,7 +3,9 @@
 from .convex import RateDistortion, rate_distortion
 from .decoders import BernoulliDecoder, DecoderFamily
 from .encoders import best_encoder, smooth_encoder
+from .gaussian import GaussianDecoder
 from .measures import entropy, kl_divergence, mutual_information
+from .mixing import GlobalFamily
 from .model import Model, best_decoder, best_marginal
 from .solution import ConvergenceWarning, Solution
 from .solver import solve
@@ -13,6 +15,8 @@ __all__ = [
     "BernoulliDecoder",
     "ConvergenceWarning",
     "DecoderFamily",
+    "GaussianDecoder",
+    "GlobalFamily",
     "Model",
     "RateDistortion",
     "Solution",

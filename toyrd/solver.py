@@ -6,10 +6,12 @@ D = H − R* and no less; D + βR ≥ min(1, β) H for any tables whatever.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .alternation import Alternation, Callback, settle
+from .alternation import Alternation, Callback, State, settle
 from .checks import (
     Array,
     as_cost,
@@ -22,10 +24,12 @@ from .checks import (
     has_shape,
 )
 from .convex import CostCurve, RateDistortion, answer, stated
+from .corner import meet_family
 from .decoders import DecoderFamily
 from .encoders import as_log_cost, smooth_encoder
 from .free import free_optimum, lower_bound
 from .kernel import EPS
+from .mixing import FamilyCurve, GlobalFamily
 from .model import Model
 from .solution import Solution, as_history, warn_unconverged
 from .target import MET, one_target
@@ -47,7 +51,7 @@ def solve(
     start: ArrayLike | str | None = None,
     prefer: ArrayLike | None = None,
     rng: int | np.random.Generator | None = None,
-    tol: float = 1e-10,
+    tol: float | None = None,
     max_iter: int | None = None,
     callback: Callback | None = None,
 ) -> Solution:
@@ -74,15 +78,17 @@ def solve(
     marginal : array_like, shape (n_z,), optional
         Fixes the marginal; otherwise it is free.
     n_z : int, optional
-        Number of latents; by default that of `decoder`, `marginal` or `start`, or else n_x.
+        Number of latents; by default that of `decoder`, `marginal` or `start`, or else n_x. A
+        family solved globally finds its own number; given one, it is solved by alternation.
     start : array_like (n_x, n_z) or {"smooth", "random"}, optional
         Encoder to start the alternation from, or the name of one.
     prefer : array_like, shape (n_x, n_z), optional
         Cost table that picks among the optimal encoders at a rate, all tables being free.
     rng : int or numpy.random.Generator, optional
         For the start "random".
-    tol : float
-        Largest gap of a certified answer; for the alternation, the least gain of an iteration.
+    tol : float, optional
+        Largest gap of a certified answer, by default 1e-10, or 1e-8 for a family; the
+        alternation stops when an iteration gains less than a hundredth of it.
     max_iter : int, optional
         Cap on iterations.
     callback : callable, optional
@@ -113,7 +119,7 @@ def solve(
     """
     p = as_distribution("p", p)
     name, target = one_target(beta=beta, rate=rate, distortion=distortion)
-    tol = as_number("tol", tol, low=0, open_low=True)
+    tol = as_number("tol", _default_tol(decoder) if tol is None else tol, low=0, open_low=True)
     cap = None if max_iter is None else as_count("max_iter", max_iter)
     fixed = None if marginal is None else as_distribution("marginal", marginal)
     table = _as_decoder(decoder, p)
@@ -122,6 +128,8 @@ def solve(
     if start is None and isinstance(table, np.ndarray):
         curve = CostCurve(p, as_log_cost(table), marginal=fixed, tol=tol, max_iter=cap)
         return _from_point(answer(curve, name, target), table)
+    if start is None and isinstance(table, GlobalFamily) and fixed is None and n_z is None:
+        return _globally(FamilyCurve(p, table, tol=tol, max_iter=cap), name, target)
     if start is None and table is None and fixed is None:
         return free_optimum(p, width, name, target, prefer)
     if prefer is not None:
@@ -135,8 +143,42 @@ def solve(
     return _alternate(task, first, tol=tol, cap=cap or 10_000, callback=callback)
 
 
+def _default_tol(decoder: Decoder) -> float:
+    """Return 1e-10, or 1e-8 for a bound over a continuous family, which costs cells."""
+    return 1e-8 if isinstance(decoder, GlobalFamily) else 1e-10
+
+
+def _globally(curve: FamilyCurve, name: str, target: float) -> Solution:
+    """Return the solution of a family, by its certificate or by D ≥ H − R, the sharper one."""
+    point = curve.at(target) if name == "beta" else meet_family(curve, name, target)
+    point = stated(point, name, target)
+    solution = _from_point(point, np.exp(-point.cost.T))
+    bound = max(point.lower_bound, lower_bound(solution.model, name, target))
+    gap = max(0.0, point.objective - bound) + 4 * EPS * abs(point.objective)
+    converged = gap <= curve.tol
+    if not converged:
+        warn_unconverged("the family", gap, "raise max_iter or tol")
+    return replace(
+        solution,
+        gap=gap,
+        lower_bound=point.objective - gap,
+        converged=converged,
+        message="global optimum over the family, certified over its whole box of parameters"
+        if converged
+        else "best mixture found: see the gap",
+        parameters=point.parameters,
+    )
+
+
 def _as_decoder(decoder: Decoder, p: Array) -> Array | DecoderFamily | None:
-    if decoder is None or isinstance(decoder, DecoderFamily):
+    if decoder is None:
+        return None
+    if isinstance(decoder, DecoderFamily):
+        if decoder.n_x != p.size:
+            raise ValueError(
+                f"decoder has rows over {decoder.n_x} symbols, but p has {p.size}; "
+                "make the family for as many"
+            )
         return decoder
     table = as_table("decoder", decoder)
     has_shape("decoder", table, (table.shape[0], p.size))
@@ -213,7 +255,7 @@ def _alternate(
     model = task.model(state)
     objective = state.objective
     bound = lower_bound(model, task.name, task.target)
-    if isinstance(task.decoder, np.ndarray):
+    if isinstance(state, State) and isinstance(task.decoder, np.ndarray):
         curve = CostCurve(task.p, state.cost, marginal=task.marginal)
         point = stated(curve.evaluate(state.beta, state.m), task.name, task.target)
         bound = max(bound, objective - point.gap)

@@ -77,10 +77,10 @@ def meet(curve: Curve[P], name: str, target: float, *, nearest: bool = False) ->
         return target - point.D if name == "distortion" else point.R - target
 
     ends = curve.at(0.0), curve.at(np.inf)
-    if (edge := _edge(ends, name, target, nearest)) is not None:
-        return edge
+    if (end := edge(ends, name, target, nearest)) is not None:
+        return end
     chord = (ends[1].D - ends[0].D) / (ends[0].R - ends[1].R)
-    seen = {math.log(point.beta / chord): point for point in _bracket(curve, excess, chord)}
+    seen = {math.log(point.beta / chord): point for point in bracket(curve, excess, chord)}
 
     def probe(step: float) -> float:
         if step not in seen:
@@ -101,7 +101,7 @@ def meet(curve: Curve[P], name: str, target: float, *, nearest: bool = False) ->
     return curve.mix(low, high, float(share))
 
 
-def _edge(ends: tuple[P, P], name: str, target: float, nearest: bool) -> P | None:
+def edge(ends: tuple[P, P], name: str, target: float, nearest: bool) -> P | None:
     """Return the end of the curve that answers at once, or raise if the target is beyond it."""
     finest, coarsest = ends
     if name == "rate":
@@ -128,7 +128,7 @@ def _unit(ends: tuple[P, P], name: str, target: float) -> float:
     return min(1.0, ends[1].D - ends[0].D) + 0.1 * abs(target)
 
 
-def _bracket(curve: Curve[P], excess: Callable[[P], float], beta: float) -> tuple[P, P]:
+def bracket(curve: Curve[P], excess: Callable[[P], float], beta: float) -> tuple[P, P]:
     """Return a point at or before the root and one at or after it, from a first guess of β."""
     point = curve.at(beta)
     forward, factor = excess(point) > 0, 4.0
