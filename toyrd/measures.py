@@ -44,7 +44,7 @@ def entropy(p: ArrayLike) -> float:
     ----------
     Shannon, *A Mathematical Theory of Communication* (1948), section 6.
     """
-    return abs(float(entr(as_distribution("p", p, ndim=None)).sum()))
+    return max(0.0, float(entr(as_distribution("p", p, ndim=None)).sum()))
 
 
 def kl_divergence(p: ArrayLike, q: ArrayLike) -> float:

@@ -28,6 +28,9 @@ from .measures import entropy, relative_entropy_terms
 
 __all__ = ["Model", "best_decoder", "best_marginal"]
 
+COARSE = 1e-290
+"""A mass below it is too near the denormals to divide by: the row would not sum to 1."""
+
 SMALLEST = float(np.finfo(np.float64).smallest_subnormal)
 """Best responses that underflow are rounded up to it: at 0 they would cost +∞, not nothing."""
 
@@ -114,13 +117,21 @@ def induced(p: Array, e: Array) -> Array:
 
 def posterior(p: Array, e: Array) -> Array:
     """Return e(x|z) from checked tables, above 0 wherever p(x) e(z|x) is; dead latents get p."""
-    d = (p[:, None] * e).T
-    mass = d.sum(axis=1)
-    faint = mass < 1e-290  # a denormal mass is too coarse to divide by
-    d /= np.where(faint, 1.0, mass)[:, None]
+    joint = (p[:, None] * e).T
+    faint = joint.sum(axis=1) < COARSE
+    d = conditional(joint, p)
     d[faint] = _faint_posterior(p, e[:, faint])
     d[(d == 0) & _allowed(p, e).T] = SMALLEST
     return d
+
+
+def conditional(joint: Array, p: Array) -> Array:
+    """Return joint[z, x] with each row divided by its sum; rows without mass become p."""
+    mass = joint.sum(axis=1, keepdims=True)
+    dead = mass[:, 0] < COARSE
+    d = joint / np.where(dead[:, None], 1.0, mass)
+    d[dead] = p
+    return np.asarray(d)
 
 
 def _faint_posterior(p: Array, e: Array) -> Array:
@@ -328,8 +339,6 @@ class Model:
     @cached_property
     def rate_gap(self) -> float:
         """R − I as its own divergence, KL(e(z) ‖ m)."""
-        if (_allowed(self.p, self.e).any(axis=0) & (self.m == 0)).any():
-            return np.inf
         return max(0.0, float(relative_entropy_terms(self.e_z, self.m).sum()))
 
     @cached_property
