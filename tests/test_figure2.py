@@ -5,13 +5,14 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import matplotlib as mpl
 import pytest
 from matplotlib.figure import Figure
 
-from toyrd import Model
+from toyrd import ConvergenceWarning, GaussianDecoder, Model
 from toyrd.figure import figure_parser, figure_style, progress, run, save, text_table
 from toyrd.figure2 import compute_columns, draw_columns, main
 from toyrd.sources import toy_source
@@ -332,3 +333,22 @@ def test_progress_is_silent_without_tqdm(monkeypatch):
     with progress(2, "betas") as callback:
         callback("any", "arguments")
     assert terminal.getvalue() == ""
+
+
+def test_gaussian_rows_in_column_c_are_the_two_true_components():
+    columns = compute_columns(toy_source(), decoder=GaussianDecoder(30))
+    model = columns[2][1]
+    assert model.n_z == 2
+    assert toy_source().separation(model.e) == pytest.approx(0.8531310987, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "options", [["--decoder", "gaussian"], ["--model", "appendix-e", "--steps", "5"]]
+)
+def test_other_decoders_and_models_are_drawn_by_the_same_command(options, tmp_path, capsys):
+    path = tmp_path / "figure.png"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # five steps train nothing
+        assert main([*options, "--output", str(path), "--dpi", "20"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == str(path)
+    assert path.stat().st_size > 0

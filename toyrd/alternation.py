@@ -17,6 +17,7 @@ from .checks import Array
 from .convex import CostCurve
 from .decoders import DecoderFamily
 from .encoders import as_log_cost, respond
+from .families import LEAST_BETA, FamilyProblem, FamilyState
 from .measures import relative_entropy_terms
 from .model import Model, conditional
 from .target import meet
@@ -42,6 +43,9 @@ class State:
         return self.row[3]
 
 
+AnyState = State | FamilyState
+
+
 @dataclass(frozen=True)
 class Alternation:
     """State a problem for the alternating updates: what is fixed, and what is aimed at."""
@@ -52,8 +56,15 @@ class Alternation:
     decoder: Array | DecoderFamily | None = None
     marginal: Array | None = None
 
-    def states(self, e: Array, parameters: Array | None = None) -> Iterator[State]:
+    def states(self, e: Array, parameters: Array | None = None) -> Iterator[AnyState]:
         """Yield the state after each iteration, for ever, from an encoder."""
+        large = self.name == "beta" and LEAST_BETA <= self.target < np.inf
+        if large and isinstance(self.decoder, DecoderFamily):
+            problem = FamilyProblem(self.p, self.target, self.decoder, self.marginal)
+            return problem.states(e, parameters)
+        return self._states(e, parameters)
+
+    def _states(self, e: Array, parameters: Array | None) -> Iterator[State]:
         cost, found = self._decode(self.p[:, None] * e, parameters)
         while True:
             m = self.p @ e if self.marginal is None else self.marginal
@@ -98,8 +109,10 @@ class Alternation:
         found = self.decoder.fit(joint.T, parameters)
         return np.ascontiguousarray(-self.decoder.log_rows(found).T), found
 
-    def model(self, state: State) -> Model:
+    def model(self, state: AnyState) -> Model:
         """Return the tables of a state as a model."""
+        if isinstance(state, FamilyState):
+            return state.model()
         d = self.decoder if isinstance(self.decoder, np.ndarray) else np.exp(-state.cost.T)
         return Model(self.p, state.e, d, state.m)
 
@@ -113,13 +126,13 @@ def expectation(joint: Array, cost: Array) -> float:
 
 
 def settle(
-    states: Iterator[State],
+    states: Iterator[AnyState],
     *,
     tol: float,
     max_iter: int,
     bound: float = -np.inf,
     callback: Callback | None = None,
-) -> tuple[State, list[Row], bool]:
+) -> tuple[AnyState, list[Row], bool]:
     """Run until an iteration gains less than `tol` or meets the bound; return the last state."""
     rows: list[Row] = []
     for state in islice(states, max_iter):

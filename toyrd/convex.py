@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,15 +19,19 @@ from scipy.optimize import linprog
 
 from .checks import Array, as_cost, as_count, as_distribution, as_number, frozen, has_shape
 from .encoders import respond
-from .kernel import Kernel, blahut_arimoto, cover, newton
+from .kernel import EPS, Kernel, blahut_arimoto, cover, newton
 from .measures import relative_entropy_terms
 from .solution import Result, as_history, warn_unconverged
-from .target import meet, one_target
+from .target import meet, one_target, sharpened
 
 __all__ = ["RateDistortion", "rate_distortion"]
 
 Method = Literal["newton", "blahut-arimoto"]
 METHODS = ("newton", "blahut-arimoto")
+OPTIMUM = "global optimum, certified by the gap"
+STOPPED = "stopped at max_iter: the gap bounds the error"
+SHARP = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
+"""Of HiGHS: the least that it takes."""
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -82,6 +86,9 @@ class RateDistortion(Result):
         return D, R, max(0.0, R - waste), objective
 
 
+Stated = TypeVar("Stated", bound=RateDistortion)
+
+
 class CostCurve:
     """Solve rate-distortion for one source and cost at any β."""
 
@@ -114,8 +121,9 @@ class CostCurve:
             )
 
     def at(self, beta: float, start: RateDistortion | None = None) -> RateDistortion:
-        """Solve at β, warm from another point's marginal."""
-        return self.from_marginal(beta, None if start is None else start.m)
+        """Solve at β, warm from another point's marginal if the method can revive latents."""
+        cold = start is None or self.method != "newton"
+        return self.from_marginal(beta, None if cold else start.m)
 
     def from_marginal(self, beta: float, m: Array | None) -> RateDistortion:
         """Solve at β from a marginal, or from a cold start."""
@@ -124,10 +132,7 @@ class CostCurve:
             return self._point(kernel, self.marginal[self.columns], 0.0, [], True)
         if beta == np.inf and np.isfinite(self.live_cost).all(axis=0).any():
             return self._collapsed(kernel)
-        if self.method == "newton":
-            first = cover(kernel, m)
-        else:
-            first = np.full(self.cost.shape[1], 1 / self.cost.shape[1]) if m is None else m
+        first = self._first(kernel, m)
         threshold = kernel.threshold(self.tol, kernel.measure(first)[2])
         steps = self._steps(kernel, first, threshold)
         iterates: list[Array] = []
@@ -136,15 +141,26 @@ class CostCurve:
             excess = float(c.max())
             if excess <= threshold:
                 break
-        final = self._least_cost(kernel, iterates[-1]) if beta == np.inf else iterates[-1]
-        return self._point(kernel, final, excess, iterates, excess <= threshold)
+        slack = self._above_least(kernel, last)
+        if beta == np.inf and excess <= threshold:
+            found, doubt = cheapest(kernel, last)
+            changed = float(kernel.excess(kernel.mixture(found)[1]).max())
+            if changed <= threshold:
+                last, excess, slack = found, changed, doubt
+        return self._point(kernel, last, excess, iterates, excess <= threshold, slack)
 
     def mix(self, first: RateDistortion, second: RateDistortion, share: float) -> RateDistortion:
-        """Evaluate the mixture of two marginals at the β between them."""
+        """Evaluate the mixture of two marginals at the β between them; their gaps may add."""
         beta = first.beta ** (1 - share) * second.beta**share
         point = self.evaluate(beta, (1 - share) * first.m + share * second.m)
-        iterates = first.iterates + second.iterates
-        return replace(point, iterates=iterates, iterations=first.iterations + second.iterations)
+        settled = first.converged and second.converged and point.gap <= first.gap + second.gap
+        return replace(
+            point,
+            iterates=first.iterates + second.iterates,
+            iterations=first.iterations + second.iterations,
+            converged=settled,
+            message=OPTIMUM if settled else STOPPED,
+        )
 
     def evaluate(self, beta: float, m: Array) -> RateDistortion:
         """Certify a marginal at β as it is."""
@@ -154,7 +170,28 @@ class CostCurve:
             return self._point(kernel, m, 0.0, [], True)
         excess = float(kernel.excess(kernel.mixture(m)[1]).max())
         threshold = kernel.threshold(self.tol, kernel.measure(m)[2])
-        return self._point(kernel, m, excess, [], excess <= threshold)
+        slack = self._above_least(kernel, m)
+        return self._point(kernel, m, excess, [], excess <= threshold, slack)
+
+    def _above_least(self, kernel: Kernel, m: Array) -> float:
+        """Return how far, at β = ∞, D may be above the least: of one latent for all, or of any."""
+        if kernel.beta < np.inf:
+            return 0.0
+        single = float((self.live_p @ self.live_cost).min())
+        return kernel.measure(m)[0] - (single if single < np.inf else kernel.base)
+
+    def _first(self, kernel: Kernel, m: Array | None) -> Array:
+        """Return the marginal to start from."""
+        if self.method == "newton":
+            return cover(kernel, m)
+        first = np.full(self.cost.shape[1], 1 / self.cost.shape[1]) if m is None else m
+        lost = np.flatnonzero(kernel.offset + kernel.mixture(first)[1] < 1e-300)
+        if lost.size:
+            raise ValueError(
+                f"start gives no mass to a latent that symbol {np.flatnonzero(self.alive)[lost[0]]} "
+                "may use; Blahut-Arimoto never revives one, so start from m(z) > 0 for every z"
+            )
+        return first
 
     def _steps(self, kernel: Kernel, m: Array, tol: float) -> Iterator[tuple[Array, Array]]:
         return newton(kernel, m, tol) if self.method == "newton" else blahut_arimoto(kernel, m)
@@ -165,14 +202,6 @@ class CostCurve:
         m[np.argmin(self.live_p @ self.live_cost)] = 1.0
         return self._point(kernel, m, 0.0, [], True)
 
-    def _least_cost(self, kernel: Kernel, m: Array) -> Array:
-        """Return, of all marginals with the least possible R > 0, the one with the least D."""
-        g = kernel.offset + kernel.mixture(m)[1]
-        allowed = kernel.table > 0
-        cost = np.where(allowed, self.live_cost, 0.0).T @ (self.live_p / g)
-        answer = linprog(cost, A_eq=kernel.table, b_eq=g, bounds=(0, None)).x
-        return m if answer is None else np.asarray(answer / answer.sum())
-
     def _point(
         self,
         kernel: Kernel,
@@ -180,11 +209,12 @@ class CostCurve:
         excess: float,
         iterates: list[Array] | tuple[Array, ...],
         converged: bool,
+        slack: float = 0.0,
     ) -> RateDistortion:
         D, R, objective = kernel.measure(m)
         nats = float(np.log1p(max(0.0, excess)))
         scale = kernel.beta if kernel.beta < np.inf else 0.0
-        gap = scale * nats + kernel.rounding(objective)
+        gap = scale * nats + max(0.0, slack) + kernel.rounding(objective)
         full = np.zeros(self.cost.shape[1])
         full[self.columns] = m
         return RateDistortion(
@@ -201,12 +231,34 @@ class CostCurve:
             iterations=max(0, len(iterates) - 1),
             iterates=tuple(iterates),
             converged=converged,
-            message=(
-                "global optimum, certified by the gap"
-                if converged
-                else "stopped at max_iter: the gap bounds the error"
-            ),
+            message=OPTIMUM if converged else STOPPED,
         )
+
+
+def cheapest(kernel: Kernel, m: Array) -> tuple[Array, float]:
+    """Return, of all marginals of m's R, that of least D at β = ∞, and what D may be above it.
+
+    They are those of sum 1 with the same g, so this is a linear programme, bounded by its dual;
+    in m(z) relative to the least g that allows it, all entries lie between 0 and 1.
+    """
+    g = kernel.offset + kernel.mixture(m)[1]
+    allowed = kernel.table > 0
+    share = np.min(np.where(allowed, g[:, None], np.inf), axis=0, initial=1.0)
+    rows = np.vstack([np.where(allowed, share / g[:, None], 0.0), share])
+    above = np.where(allowed, kernel.cost - kernel.floor[:, None], 0.0)
+    unit = max(float(above.max()), 1e-300)
+    price = kernel.p @ (rows[:-1] * (above / unit))
+    ones = np.ones(len(rows))
+    found = linprog(price, A_eq=rows, b_eq=ones, bounds=(0, None), options=SHARP)
+    if found.x is None:
+        return m, unit
+    x, used = found.x, found.x > 0
+    x[used] += np.linalg.lstsq(rows[:, used], ones - rows @ x, rcond=None)[0]
+    x = np.maximum(x, 0.0)
+    dual = found.eqlin.marginals
+    bound = dual.sum() + np.minimum(price - dual @ rows, 0.0).sum()
+    answer = x * share
+    return np.asarray(answer / answer.sum()), unit * float(max(0.0, price @ x - bound))
 
 
 def rate_distortion(
@@ -243,7 +295,7 @@ def rate_distortion(
     distortion : float, optional
         Target for D in units of cost, met to 1e-10; one beyond the largest useful D is slack.
     start : array_like, optional
-        Marginal (n_z,) to start from.
+        Marginal (n_z,) to start from; at a rate or distortion each β starts from the last one.
     method : {"newton", "blahut-arimoto"}
         The fast method, or the textbook iteration step by step, for teaching.
     tol : float
@@ -270,7 +322,7 @@ def rate_distortion(
 
     >>> answer = rate_distortion([0.5, 0.5], [[0, 1], [1, 0]], distortion=0.1)
     >>> round(answer.R, 12)
-    0.368064207088
+    0.368064207168
     >>> answer.gap < 1e-10
     True
 
@@ -282,8 +334,8 @@ def rate_distortion(
     p = as_distribution("p", p)
     table = as_cost("cost", cost, p)
     name, target = one_target(beta=beta, rate=rate, distortion=distortion)
-    sharp = tol if name == "beta" else min(tol, 1e-12)  # the ends of a mixture add their gaps
-    curve = CostCurve(p, table, method=method, tol=sharp, max_iter=max_iter)
+    tol = sharpened(as_number("tol", tol, low=0, open_low=True), name)
+    curve = CostCurve(p, table, method=method, tol=tol, max_iter=max_iter)
     if start is not None:
         first = as_distribution("start", start)
         has_shape("start", first, table.shape[1:])
@@ -305,13 +357,21 @@ def announced(point: RateDistortion) -> RateDistortion:
     return point
 
 
-def stated(point: RateDistortion, name: str, target: float) -> RateDistortion:
-    """Restate the objective and certificate of a point for the target that was asked for."""
+def stated(point: Stated, name: str, target: float) -> Stated:
+    """Restate the objective and certificate of a point for the target that was asked for.
+
+    With D + βR ≥ F − gap, D ≥ F − gap − βR* and R ≥ (F − gap − D*)/β, whatever the β; where the
+    point falls short of its target, the objective of the target itself is the lower.
+    """
+    priced = 0 < point.beta < np.inf
     if name == "rate":
-        bound = point.D - point.gap
-        return replace(point, objective=point.D, lower_bound=bound)
+        gap = point.gap + (point.beta * max(0.0, target - point.R) if priced else 0.0)
+        return replace(point, objective=point.D, lower_bound=point.D - gap, gap=gap)
     if name == "distortion":
-        gap = point.gap / point.beta if 0 < point.beta < np.inf else point.nats
+        blur = 4 * EPS * (4 + float(np.log2(point.p.size)))  # of R, as in Kernel.rounding
+        gap = point.nats + blur
+        if priced:
+            gap = (point.gap + max(0.0, target - point.D)) / point.beta
         message = point.message
         if point.beta == np.inf and target > point.D:
             message = "global optimum: the target is slack, no more rate is needed"

@@ -1,162 +1,113 @@
-"""Targets for a family: the β is sought by the polish alone, and certified once at the end.
+"""Perfect fits of a family, g = p, and the corner: the one of least rate.
 
-Notation: as in `mixing`. Where the family can make g = p, D + R = H is reached at β = 1 for a
-range of rates, whose least is the *corner*: there the frontier meets the line D + R = H.
+Notation: as in `mixing`. A perfect fit has D + R = H, so its R is Σ m KL(d_z ‖ p), linear in m;
+the least or largest R is a linear programme over all rows, solved over more and more of them.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import numpy as np
-from scipy.optimize import brentq
+from scipy.optimize import linprog
 
+from .ascent import best_apart, climb
 from .checks import Array
 from .convex import CostCurve
-from .measures import entropy
-from .mixing import LARGE, FamilyCurve, FamilyPoint, as_family
+from .measures import entropy, relative_entropy_terms
+from .mixing import FamilyCurve, FamilyPoint
 from .polish import Polish
-from .target import MET, edge
 
-__all__ = ["meet_family"]
-
-Excess = Callable[[FamilyPoint], float]
-
-ABOVE = (LARGE, 64.0, 16.0, 4.0, 1.5, 1.1, 1.01, 1.001, 1.0001)
-BELOW = (0.9, 0.6, 0.3, 0.1)
-"""The β at which the curve is solved in turn until the target lies between two of them."""
+__all__ = ["extreme_fit", "is_perfect", "sparse_fit"]
 
 PERFECT = 1e-13
 """KL(p ‖ g) in nats that counts as g = p."""
 
-NARROW = 0.1
-"""Width of a bracket in log β from which one set of rows may be followed."""
+ROUNDS = 10
+"""Linear programmes solved in a row, each with the rows that the last one asks for."""
 
-CLOSE = 1e-6
-"""A miss that a small change of β at fixed weights can mend."""
-
-
-def meet_family(curve: FamilyCurve, name: str, target: float) -> FamilyPoint:
-    """Return the point of a family's curve with the rate or the distortion asked for.
-
-    β is walked down to 1 and past it until the target is passed. Between the last β above 1
-    and the first below lie the perfect fits, from the corner to one of as many rows as bins;
-    all mixtures of perfect fits are perfect.
-    """
-
-    def excess(point: FamilyPoint) -> float:
-        return target - point.D if name == "distortion" else point.R - target
-
-    ends = curve.at(0.0), curve.at(np.inf)
-    if (end := edge(ends, name, target, False)) is not None:
-        return end
-    high, least = ends[1], None
-    for beta in ABOVE:
-        low = curve.at(beta, high if beta < 1.1 else None)
-        if excess(low) >= 0:
-            return _searched(curve, low, high, excess)
-        high = low
-        least = corner(curve, low) if beta < 1.1 and least is None else least
-        if least is not None and abs(excess(least)) <= MET:
-            return least
-    if least is not None and excess(least) > 0:
-        return _mixed(curve, least, high, excess)
-    return _past_one(curve, ends[0], least or high, excess)
+SHARP = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
+"""Of HiGHS: the least that it takes."""
 
 
-def _past_one(
-    curve: FamilyCurve, finest: FamilyPoint, high: FamilyPoint, excess: Excess
-) -> FamilyPoint:
-    """Return the point at β ≤ 1: a mixture of perfect fits, or beyond the richest of them."""
-    low = curve.at(BELOW[0])
-    most = corner(curve, low, first=low.m.size)
-    if most is not None and high.beta == 1 and excess(most) >= 0:
-        return _mixed(curve, most, high, excess)
-    high = high if most is None else most
-    for beta in BELOW[1:]:
-        if excess(low) >= 0:
-            return _searched(curve, low, high, excess)
-        low, high = curve.at(beta), low
-    return _searched(curve, low if excess(low) >= 0 else finest, high, excess)
+def sparse_fit(curve: FamilyCurve, near: FamilyPoint) -> FamilyPoint | None:
+    """Return the perfect fit with the fewest rows near a point, if there is one.
 
-
-def corner(curve: FamilyCurve, near: FamilyPoint, *, first: int = 1) -> FamilyPoint | None:
-    """Return the perfect fit g = p with the fewest rows near a point, if there is one.
-
-    Close to β = 1 the rows of the corner carry nearly all the mass; so the heaviest rows are
-    tried, one more at a time, until the polish at β = 1 makes KL(p ‖ g) vanish.
+    Close to β = 1 few rows carry nearly all the mass; so the heaviest are tried, one more at a
+    time, until the polish at β = 1 makes KL(p ‖ g) vanish.
     """
     order = np.argsort(-near.m)
-    for count in range(first, near.m.size + 1):
+    for count in range(1, near.m.size + 1):
         theta, m = near.parameters[order[:count]], near.m[order[:count]]
         (theta, m), _ = Polish(curve.p, curve.family, 1.0, theta).run(m / m.sum(), theta)
-        point = as_family(CostCurve(curve.p, curve.cost(theta)).evaluate(1.0, m), theta, 0.0, 0.0)
-        if point.objective - entropy(curve.p) <= PERFECT:
-            return curve.certify(1.0, theta, m)[0]
+        if (point := _perfect(curve, theta, m)) is not None:
+            return point
     return None
 
 
-def _searched(
-    curve: FamilyCurve, low: FamilyPoint, high: FamilyPoint, excess: Excess
+def extreme_fit(
+    curve: FamilyCurve,
+    first: FamilyPoint,
+    near: FamilyPoint,
+    sign: int,
+    enough: Callable[[FamilyPoint], bool],
 ) -> FamilyPoint:
-    """Return the root between two points: sought by the polish, then solved and certified."""
-    for _ in range(20):
-        guess = _followed(curve, low, high, excess)
-        point = curve.at(guess.beta, guess)
-        if abs(excess(point)) <= CLOSE:
-            return _mended(curve, point, excess)
-        low, high = (point, high) if excess(point) > 0 else (low, point)
-    return _mixed(curve, low, high, excess)
+    """Return a perfect fit of less rate than the first (sign 1) or more (−1), once it is enough.
+
+    Without that, the best one that was found. All symbols must have p > 0. The rows start near
+    another point, as those of the first alone would hold the programme at it.
+    """
+    best, theta = first, near.parameters
+    for _ in range(ROUNDS):
+        rows = np.concatenate([theta, curve.grid])
+        m, gain = _programme(curve, rows, sign)
+        point = _perfect(curve, rows[m > 0], m[m > 0]) if m.any() else None
+        if point is None:
+            break
+        best = point if sign * point.R < sign * best.R else best
+        if enough(best):
+            break
+        starts = np.concatenate([rows[m > 0], best_apart(curve.family.box, rows, gain(rows))])
+        new, gains = climb(curve.family.box, gain, starts, rounds=40)
+        theta = np.concatenate([rows[m > 0], new[gains > 0]])
+    return best
 
 
-def _followed(
-    curve: FamilyCurve, low: FamilyPoint, high: FamilyPoint, excess: Excess
-) -> FamilyPoint:
-    """Return the root on the branch of the rows of `low`, or a point half-way if it has none."""
+def _programme(
+    curve: FamilyCurve, theta: Array, sign: int
+) -> tuple[Array, Callable[[Array], Array]]:
+    """Return the weights of least sign · R with g = p, 0 if there are none, and what rows gain.
 
-    def polished(log_beta: float) -> FamilyPoint:
-        theta, m = low.parameters, low.m
-        polish = Polish(curve.p, curve.family, math.exp(log_beta), theta)
-        (theta, m), _ = polish.run(m, theta)
-        point = CostCurve(curve.p, curve.cost(theta)).evaluate(math.exp(log_beta), m)
-        return as_family(point, theta, 0.0, 0.0)
+    A row gains what it takes off the least R for each unit of mass it gets: with prices y of
+    the constraints Σ m d/p = 1, that is Σ y d/p less its own sign · KL(d ‖ p).
+    """
+    rows, cost = _relative_rows(curve, theta, sign)
+    ones = np.ones(curve.p.size)
+    found = linprog(cost, A_eq=rows.T, b_eq=ones, method="highs-ds", options=SHARP)
+    if found.x is None:
+        return np.zeros(len(theta)), lambda theta: np.zeros(len(theta))
 
-    ends = math.log(max(low.beta, 1e-2)), math.log(min(high.beta, LARGE))
-    if ends[1] - ends[0] > NARROW or excess(polished(ends[1])) >= 0:
-        return polished(sum(ends) / 2)
-    return polished(float(brentq(lambda step: excess(polished(step)), *ends, xtol=1e-12)))
+    def gain(theta: Array) -> Array:
+        rows, cost = _relative_rows(curve, theta, sign)
+        return np.asarray(rows @ found.eqlin.marginals - cost)
 
-
-def _mended(curve: FamilyCurve, point: FamilyPoint, excess: Excess) -> FamilyPoint:
-    """Return a point moved to the target exactly, by a small change of β at its weights."""
-
-    def moved(log_beta: float) -> FamilyPoint:
-        beta = math.exp(log_beta)
-        cost_point = CostCurve(curve.p, point.cost).evaluate(beta, point.m)
-        return as_family(cost_point, point.parameters, 0.0, 0.0)
-
-    centre, reach = math.log(point.beta), 1e-9
-    while excess(moved(centre - reach)) * excess(moved(centre + reach)) > 0:
-        reach *= 2
-    root = float(
-        brentq(lambda step: excess(moved(step)), centre - reach, centre + reach, xtol=1e-15)
-    )
-    return curve.certify(math.exp(root), point.parameters, point.m)[0]
+    return np.asarray(found.x), gain
 
 
-def _mixed(curve: FamilyCurve, low: FamilyPoint, high: FamilyPoint, excess: Excess) -> FamilyPoint:
-    """Return the mixture of two points that meets the target, certified."""
+def _relative_rows(curve: FamilyCurve, theta: Array, sign: int) -> tuple[Array, Array]:
+    """Return d/p, shape (n_z, n_x), and sign · KL(d ‖ p) of each row."""
+    d = np.exp(curve.family.log_rows(theta))
+    return d / curve.p, sign * relative_entropy_terms(d, curve.p).sum(axis=1)
 
-    def blend(share: float) -> tuple[float, Array, Array]:
-        beta = low.beta ** (1 - share) * high.beta**share
-        theta = np.concatenate([low.parameters, high.parameters])
-        return beta, theta, np.concatenate([(1 - share) * low.m, share * high.m])
 
-    def miss(share: float) -> float:
-        beta, theta, m = blend(share)
-        point = CostCurve(curve.p, curve.cost(theta)).evaluate(beta, m)
-        return excess(as_family(point, theta, 0.0, 0.0))
+def is_perfect(curve: FamilyCurve, point: FamilyPoint) -> bool:
+    """Say whether a point at β = 1 has g = p."""
+    return point.objective - entropy(curve.p) <= PERFECT
 
-    beta, theta, m = blend(float(brentq(miss, 0.0, 1.0, xtol=1e-16, rtol=1e-15)))
-    return curve.certify(beta, theta[m > 0], m[m > 0])[0]
+
+def _perfect(curve: FamilyCurve, theta: Array, m: Array) -> FamilyPoint | None:
+    """Return the point of a mixture at β = 1, if its g is p."""
+    m = m / m.sum()
+    point = CostCurve(curve.p, curve.cost(theta)).evaluate(1.0, m)
+    gap = point.objective - entropy(curve.p)
+    return curve.certify(1.0, theta, m)[0] if gap <= PERFECT else None

@@ -18,11 +18,11 @@ from .images import as_images, distinct_images, draw_seeds, is_complete
 
 __all__ = ["BernoulliDecoder", "DecoderFamily"]
 
-SURE = 14.0
-"""Log-odds from which 1 − μ is summed on its own: μ itself would round it away."""
+Index = NDArray[np.intp]
 
-FORBIDDEN = 1e300
-"""Stands for ∞ inside a matrix product, where 0 · ∞ would be NaN."""
+SURE = 1e-12
+"""Share of a latent's mass below which what has a pixel off is summed on its own, not as the
+difference of mass and what has it on, which rounding hides."""
 
 
 @runtime_checkable
@@ -30,8 +30,8 @@ class DecoderFamily(Protocol):
     """State what the alternating updates ask of a family of decoder rows.
 
     A family of one's own is a class with these; `BernoulliDecoder` is a short one. One that
-    adds `slopes`, `dictionary` and `bound`, as `GaussianDecoder` does, is solved
-    globally.
+    adds `box`, `slopes` and `dictionary` is solved globally (see `GlobalFamily`), and with
+    `bound` as well, as in `GaussianDecoder`, the answer is proven.
     """
 
     @property
@@ -99,15 +99,16 @@ class BernoulliDecoder:
                 "which returns the distinct images and their p"
             )
         n, pixels = len(pictures), pictures[0].size
-        # The column of ones carries a row's constant, and the mass of a latent, in one product.
-        self._design = np.ones((n, pixels + 1))
-        self._design[:, :-1] = pictures.reshape(n, pixels)
-        self._design.flags.writeable = False
-        self.images = self._design[:, :-1].reshape(pictures.shape)
+        # The ones at the end carry a row's constant, and the mass of a latent, in one product.
+        self._pixels = np.ones((pixels + 1, n))
+        self._pixels[:-1] = pictures.reshape(n, pixels).T
+        self._pixels.flags.writeable = False
+        self._words = _as_words(pictures)
+        self.images = self._pixels[:-1].T.reshape(pictures.shape)
         self.n_x = n + (not is_complete(pictures))
 
     def __repr__(self) -> str:
-        return f"BernoulliDecoder(images={len(self.images)}, pixels={self._design.shape[1] - 1})"
+        return f"BernoulliDecoder(images={len(self.images)}, pixels={len(self._pixels) - 1})"
 
     def log_rows(self, parameters: ArrayLike) -> Array:
         """Compute log d(x|z) for log-odds of the pixels.
@@ -128,19 +129,15 @@ class BernoulliDecoder:
             If `parameters` has another number of pixels, or a NaN.
         """
         odds = self._as_odds(parameters)
-        sure = odds > SURE
-        weights = np.zeros((len(odds), self._design.shape[1]))
-        weights[:, :-1] = np.where(sure, 0, np.maximum(odds, -FORBIDDEN))
-        weights[:, -1] = -np.logaddexp(0, np.where(sure, -odds, odds)).sum(axis=1)
+        finite = np.isfinite(odds)
+        weights = np.empty((len(odds), len(self._pixels)))
+        weights[:, :-1] = np.where(finite, odds, 0)
+        weights[:, -1] = -np.logaddexp(0, np.where(finite, odds, -np.inf)).sum(axis=1)
         rows = np.empty((len(odds), self.n_x))
         listed = rows[:, : len(self.images)]
-        np.matmul(weights, self._design.T, out=listed)
-        if sure.any():  # log μ = −log(1 + 1/odds) is in the constant; a pixel that is off pays λ
-            columns = np.flatnonzero(sure.any(axis=0))
-            price = np.where(sure, np.minimum(odds, FORBIDDEN), 0)[:, columns]
-            listed -= price @ self._off(columns).T
-        if np.isinf(odds).any():
-            listed[listed < -FORBIDDEN / 2] = -np.inf
+        np.matmul(weights, self._pixels, out=listed)
+        for z in np.flatnonzero(~finite.all(axis=1)):
+            listed[z, self._forbidden(odds[z])] = -np.inf
         if self.n_x > len(self.images):
             for row in rows:  # row by row, to need no second table
                 row[-1] = _log_rest(row[:-1])
@@ -256,7 +253,7 @@ class BernoulliDecoder:
         if n > n_z:
             raise ValueError(f"seeds is {n}, but must be at most n_z, which is {n_z}")
         listed = len(self.images)
-        distances = draw_seeds(self._design[:, :-1], p[:listed], n, as_rng(rng))
+        distances = draw_seeds(self._pixels[:-1], p[:listed], n, as_rng(rng))
         e = np.full((self.n_x, n_z), 1 / n_z)
         e[:listed] = _nearness(distances, p[:listed])[:, np.arange(n_z) % n]
         e[:listed] /= e[:listed].sum(axis=1, keepdims=True)
@@ -264,13 +261,25 @@ class BernoulliDecoder:
 
     def _as_odds(self, parameters: ArrayLike) -> Array:
         odds = as_array("parameters", parameters, ndim=2)
-        has_shape("parameters", odds, (len(odds), self._design.shape[1] - 1))
+        has_shape("parameters", odds, (len(odds), len(self._pixels) - 1))
         if np.isnan(odds).any():
             raise ValueError("parameters holds nan; log-odds are numbers, or +inf or -inf")
         return odds
 
-    def _off(self, columns: NDArray[np.intp]) -> Array:
-        return np.asarray(1 - self._design[:, columns])
+    def _forbidden(self, odds: Array) -> NDArray[np.bool_]:
+        """Tell which images differ from a row's certain pixels, 64 pixels at a time."""
+        on, certain = _as_words(np.array([odds == np.inf, np.isinf(odds)])).T
+        wrong = np.zeros(len(self.images), dtype=bool)
+        for word in np.flatnonzero(certain):
+            wrong |= self._words[word] & certain[word] != on[word]
+        return wrong
+
+    def _sum_off(self, mass: Array, pixels: Index) -> list[float]:
+        """Sum the mass that has each of some pixels off, over the images that have mass."""
+        seen = np.flatnonzero(mass)
+        if 4 * seen.size > mass.size:  # to gather would cost more than it saves
+            return [float(mass @ (1 - self._pixels[i])) for i in pixels]
+        return [float(mass[seen] @ (1 - self._pixels[i, seen])) for i in pixels]
 
     def _none_elsewhere(self, name: str, table: Array) -> None:
         if table[:, len(self.images) :].any():
@@ -286,18 +295,28 @@ class BernoulliDecoder:
         listed = table[:, : len(self.images)]
         self._none_elsewhere("joint", table)
         with np.errstate(invalid="ignore"):
-            sums = listed @ self._design
+            sums = listed @ self._pixels.T
         if not (np.isfinite(sums).all() and sums.min() >= 0 and sums.any()):
             raise ValueError("joint must hold masses p(x) e(z|x): finite, not negative, not all 0")
         off = sums[:, -1:] - sums[:, :-1]
-        rounded = np.flatnonzero((off * np.exp(SURE) < sums[:, -1:]).any(axis=0))
-        if rounded.size:  # a sum of its own is exactly 0 if no mass has the pixel off
-            off[:, rounded] = listed @ self._off(rounded)
+        sure = off < SURE * sums[:, -1:]
+        for z in np.flatnonzero(sure.any(axis=1)):
+            off[z, sure[z]] = self._sum_off(listed[z], np.flatnonzero(sure[z]))
         return sums, off
+
+
+def _as_words(bits: NDArray[np.bool_]) -> NDArray[np.uint64]:
+    """Pack the pixels of each image into words of 64 bits, at [word, x]."""
+    packed = np.packbits(bits.reshape(len(bits), -1), axis=1)
+    padded = np.zeros((len(packed), -(-packed.shape[1] // 8) * 8), dtype=np.uint8)
+    padded[:, : packed.shape[1]] = packed
+    return np.ascontiguousarray(padded.view(np.uint64).T)
 
 
 def _log_rest(log_row: Array) -> float:
     """Return log(1 − Σ exp), the mass that a row leaves to other images."""
+    if log_row.max() + np.log(log_row.size) < -40:
+        return 0.0
     with np.errstate(divide="ignore"):
         return float(np.log1p(-min(1.0, np.exp(log_row).sum())))
 

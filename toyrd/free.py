@@ -32,16 +32,26 @@ def free_optimum(
     sharp = sharpest_encoder(p, n_z)
     most = mutual_information(p[:, None] * sharp)
     aim = target if name == "rate" else H - target
-    if name == "distortion" and aim < 0:
-        aim = 0.0
-    if not -MET <= aim <= most + MET:
-        low, high = (0.0, most) if name == "rate" else (H - most, H)
-        raise ValueError(
-            f"{name} is {target!r}, but the range reachable with {n_z} latents is "
-            f"{low:.12g} to {high:.12g}"
-        )
+    if aim > most + MET:
+        raise unreachable(name, target, H, most, f"{n_z} latents, split as evenly as was found,")
     e, message = _tie_break(p, min(max(aim, 0.0), most), sharp, prefer)
     return _certified(p, e, name, target, 1.0, message)
+
+
+def refuse_unreachable(p: Array, n_z: int, name: str, target: float) -> None:
+    """Raise if no tables with n_z latents and a free marginal can meet a target."""
+    H = entropy(p)
+    most = min(H, float(np.log(n_z)))
+    if name != "beta" and (target if name == "rate" else H - target) > most + MET:
+        raise unreachable(name, target, H, most, f"{n_z} latents")
+
+
+def unreachable(name: str, target: float, H: float, most: float, what: str) -> ValueError:
+    """Return the error for a target that asks for more information than `most`."""
+    low, high = (0.0, most) if name == "rate" else (H - most, H)
+    return ValueError(
+        f"{name} is {target!r}, but the range reachable with {what} is {low:.12g} to {high:.12g}"
+    )
 
 
 def _free_at(p: Array, n_z: int, beta: float) -> tuple[Array, str]:
@@ -112,11 +122,12 @@ def _objective(model: Model, name: str, target: float) -> float:
 def lower_bound(model: Model, name: str, target: float) -> float:
     """Return what no tables of this size can beat, from D ≥ H − I and I ≤ R, H, log n_z.
 
-    At a rate the model's own rate counts, so that meeting the target to rounding is no gain.
+    At a target the model's own number counts where it is the larger, so that missing the
+    target by rounding is no gain.
     """
     most = min(model.H, float(np.log(model.n_z)))
     if name == "beta":
         return model.H if target >= 1 else model.H - (1 - target) * most
     if name == "rate":
-        return model.H - min(model.R, most)
-    return max(0.0, model.H - model.D)
+        return model.H - min(max(model.R, target), most)
+    return max(0.0, model.H - max(model.D, target))

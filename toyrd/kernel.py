@@ -16,8 +16,11 @@ from numpy.typing import NDArray
 from scipy.linalg.lapack import dposv
 
 from .checks import Array
+from .encoders import respond
 
+FAINT = 1e-290  # below it g is too near the denormals to divide by
 PATIENCE = 0.02  # of the whole table's excess, what the working set may keep
+EXACT = 0.01  # of the largest excess, what a quadratic model may keep
 EPS = float(np.finfo(np.float64).eps)
 Index = NDArray[np.intp]
 
@@ -58,6 +61,8 @@ class Kernel:
     def measure(self, m: Array) -> tuple[float, float, float]:
         """Return D, R and F = D + βR of the best encoder for m."""
         live, b = self.mixture(m)
+        if (self.offset + b).min() < FAINT:
+            return self._measure_faint(live, m)
         mass = (
             (self.p / (self.offset + b))[:, None] * (self.offset + self.table[:, live]) * m[live]
         )
@@ -68,6 +73,18 @@ class Kernel:
         D = self.base + extra
         return D, R, self.base + self.beta * nats if self.beta < np.inf else D
 
+    def _measure_faint(self, live: Index, m: Array) -> tuple[float, float, float]:
+        """Return D, R and F where g underflows: the latents that suit a symbol are all but dead."""
+        cost = self.cost[:, live]
+        floor = cost.min(axis=1)
+        e, log_g = respond(cost, m[live], self.beta)
+        base = float(self.p @ floor)
+        extra = float((self.p[:, None] * e * np.where(e > 0, cost - floor[:, None], 0.0)).sum())
+        nats = -float(self.p @ log_g)
+        if not 0 < self.beta < np.inf:
+            return base + extra, max(0.0, nats), base + extra
+        return base + extra, max(0.0, nats - extra / self.beta), base + self.beta * nats
+
     def rounding(self, objective: float) -> float:
         """Bound what rounding can hide in F and in β log max c, in the units of the cost.
 
@@ -76,14 +93,15 @@ class Kernel:
         D/β over an encoder.
         """
         sums = (4 + np.log2(self.p.size)) * self.unit
-        scale = abs(objective) + abs(self.base) + sums * (self.beta if self.beta < np.inf else 0)
+        scale = abs(objective) + float(self.p @ np.abs(self.floor))
+        scale += sums * (self.beta if self.beta < np.inf else 0)
         return float(4 * EPS * scale)
 
     def threshold(self, tol: float, objective: float) -> float:
         """Return the largest excess that still counts as optimal."""
         if not 0 < self.beta < np.inf:
             return tol
-        unit = min(1.0, max(self.beta, abs(objective)))
+        unit = min(1.0, self.beta)
         return float(np.expm1(min((tol * unit + self.rounding(objective)) / self.beta, 1.0)))
 
 
@@ -116,9 +134,11 @@ def cover(kernel: Kernel, m: Array | None) -> Array:
 def blahut_arimoto(kernel: Kernel, m: Array) -> Iterator[tuple[Array, Array]]:
     """Yield m and its excess for ever, by the textbook update m ← m c."""
     while True:
-        excess = kernel.excess(kernel.mixture(m)[1])
-        yield m, excess
-        m = m * (1 + excess)
+        b = kernel.mixture(m)[1]
+        weight = kernel.p / (kernel.offset + b)
+        slope = weight @ kernel.table
+        yield m, slope - weight @ b
+        m = m * (slope + kernel.offset * weight.sum())  # not 1 + excess, whose 0 may be tiny
         m /= m.sum()
 
 
@@ -147,13 +167,13 @@ def newton(kernel: Kernel, m: Array, tol: float) -> Iterator[tuple[Array, Array]
 
 
 def violators(kernel: Kernel, live: Index, b: Array, excess: Array) -> Index:
-    """Return, of the latents with excess > 0, the best of each group that shares a live one.
+    """Return the latents with excess > 0; of many, the best of each group that shares a live one.
 
     A latent belongs to the live one on whose most telling symbol it is the likeliest; that
     reads one row of the table for each live latent, where the Hessian would need them all.
     """
     candidates = np.flatnonzero(excess > 0)
-    if candidates.size <= 1:
+    if candidates.size <= 2 * live.size:
         return candidates
     g = kernel.offset + b
     told = np.argmax((kernel.table[:, live] - b[:, None]) * (kernel.p / g)[:, None], axis=0)
@@ -166,16 +186,21 @@ def violators(kernel: Kernel, live: Index, b: Array, excess: Array) -> Index:
 
 def restricted(p: Array, offset: float, table: Array, m: Array, goal: float) -> Array:
     """Return m after Newton steps on these latents alone, until their excess is below goal."""
+    root = np.sqrt(p)
     for _ in range(50):
         b = table @ m
-        C = (table - b[:, None]) / (offset + b)[:, None]
-        excess = p @ C
-        alive = (m > 0) | (excess > 0)
-        if np.abs(excess[alive]).max() <= goal:
+        g = offset + b
+        weight = p / g
+        excess = weight @ table - weight @ b
+        alive = np.flatnonzero((m > 0) | (excess > 0))
+        slopes, now = excess[alive], m[alive]
+        if max(slopes.max(), -slopes.min()) <= goal:
             break
-        C, now = C[:, alive], m[alive]
-        move = quadratic(C.T @ (p[:, None] * C), excess[alive], now) - now
-        step = line_search(p, C @ move, float(excess[alive] @ move))
+        S = table[:, alive] - b[:, None]
+        S *= (root / g)[:, None]  # √p C, for which a product with itself takes half the time
+        move = quadratic(S.T @ S, slopes, now) - now
+        noise = 4 * EPS * float(np.abs(move).sum())  # of excess·move, as p·|C| ≤ 2 or so
+        step = line_search(p, (S @ move) / root, float(slopes @ move), noise)
         if step == 0:
             break
         m = m.copy()
@@ -184,11 +209,12 @@ def restricted(p: Array, offset: float, table: Array, m: Array, goal: float) -> 
     return m
 
 
-def line_search(p: Array, along: Array, slope: float) -> float:
-    """Return the first step 1, ½, ¼, … that lowers F enough, or 0 if rounding hides any gain."""
+def line_search(p: Array, along: Array, slope: float, noise: float) -> float:
+    """Return the first step 1, ½, ¼, … that lowers F enough, as far as rounding can tell, or 0."""
     step = 1.0
-    while slope > 0 and step > 1e-12:
-        if step * along.min() > -0.999 and p @ np.log1p(step * along) >= 0.1 * step * slope:
+    while slope > -noise and step > 1e-12:
+        least = step * (0.1 * slope - noise)
+        if step * along.min() > -0.999 and p @ np.log1p(step * along) >= least:
             return step
         step /= 2
     return 0.0
@@ -197,25 +223,52 @@ def line_search(p: Array, along: Array, slope: float) -> float:
 def quadratic(N: Array, excess: Array, m: Array) -> Array:
     """Minimise ½ δᵀNδ − excess·δ over δ = y − m with y ≥ 0 and Σy = 1; return y.
 
-    An active-set method: solve with the sum held at 1, go as far as y ≥ 0 allows, drop the
-    latent that blocks. The small ridge keeps duplicate latents from making N singular; being
-    centred on m it slows no other direction.
+    An active-set method: solve with the sum held at 1, go as far as y ≥ 0 allows and drop the
+    latent that blocks; where none does, add the one that would lower the value most. The small
+    ridge keeps duplicate latents from making N singular; being centred on m it slows no other
+    direction.
     """
     K = N + min(1.0, max(float(N.diagonal().max()), 1e-300))
     ridge = 1e-13 * K.diagonal()
     K.flat[:: m.size + 1] += ridge
-    right = np.ones((m.size, 2))
-    right[:, 0] = excess + ridge * m
-    y, passive = m.copy(), np.arange(m.size)
-    while True:
-        u, v = dposv(K, right)[1].T
-        aim = u + v * ((1 - u.sum()) / v.sum())
-        if aim.min() >= 0:
-            y[passive] = aim
-            return y
-        now = y[passive]
-        room = np.where(aim < 0, now / np.where(aim < 0, now - aim, 1.0), np.inf)
-        now += room.min() * (aim - now)
-        keep = room > room.min()
-        y[passive] = np.where(keep, now, 0.0)
-        passive, K, right = passive[keep], K[keep][:, keep], right[keep]
+    right, slack = excess + ridge * m, EXACT * float(excess.max())
+    y, passive = m.copy(), np.flatnonzero(m)
+    for _ in range(20 + 4 * m.size):
+        rows = K.take(passive, 0)  # K[np.ix_(…)] takes ten times as long
+        aim, level = equality(rows.take(passive, 1), right[passive])
+        if aim.min() < 0:
+            blocked = advance(y, passive, aim)
+            passive = np.concatenate((passive[:blocked], passive[blocked + 1 :]))
+            continue
+        y[passive] = aim
+        if passive.size == m.size:
+            break
+        pull = right - aim @ rows - level
+        pull[passive] = -np.inf
+        best = int(pull.argmax())
+        if pull[best] <= slack:
+            break
+        passive = np.append(passive, best)
+    return np.asarray(y / y.sum())
+
+
+def equality(K: Array, right: Array) -> tuple[Array, float]:
+    """Return the y with Σy = 1 for which right − K y is the same everywhere, and that level."""
+    both = np.ones((2, right.size))
+    centre = right.sum() / right.size
+    both[0] = right - centre  # of no effect but on rounding, where K is all but constant
+    u, v = dposv(K.T, both.T, overwrite_a=1)[1].T
+    shift = (1 - u.sum()) / v.sum()
+    return u + v * shift, float(centre - shift)
+
+
+def advance(y: Array, passive: Index, aim: Array) -> int:
+    """Move y towards aim until an entry reaches 0; return its place among the passive ones."""
+    now = y[passive]
+    falling = np.flatnonzero(aim < 0)
+    room = now[falling] / (now[falling] - aim[falling])
+    first = int(room.argmin())
+    y[passive] = now + room[first] * (aim - now)
+    blocked = int(falling[first])
+    y[passive[blocked]] = 0.0
+    return blocked

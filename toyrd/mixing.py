@@ -10,18 +10,21 @@ from dataclasses import dataclass, fields, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from scipy.optimize import linprog
 from scipy.sparse.csgraph import connected_components
+from scipy.special import logsumexp
 
+from .ascent import searched_bound
 from .checks import Array, frozen
 from .convex import CostCurve, RateDistortion
 from .decoders import DecoderFamily
+from .kernel import EPS
+from .measures import entropy
 from .polish import Polish
 
-__all__ = ["GlobalFamily"]
+__all__ = ["BoundedFamily", "GlobalFamily"]
 
 LARGE = 1e4
-"""A β at which R > 0 does not pay, in place of ∞."""
+"""A β at which R > 0 does not pay, unless costs are huge."""
 
 COINCIDE = (0.97, 0.999, 1 - 1e-5, 1 - 1e-7, 1 - 1e-9)
 """Affinities Σ √(d d') above which rows are tried as one, the boldest first."""
@@ -29,7 +32,11 @@ COINCIDE = (0.97, 0.999, 1 - 1e-5, 1 - 1e-7, 1 - 1e-9)
 
 @runtime_checkable
 class GlobalFamily(DecoderFamily, Protocol):
-    """State what a family adds to be solved globally; see `GaussianDecoder`."""
+    """State what a family adds to be solved globally; see `GaussianDecoder`.
+
+    The certificate is then numerical: c ≤ 1 is looked for, not proven, and the answer has
+    ``rigorous=False``; a family that proves it is a `BoundedFamily`.
+    """
 
     @property
     def box(self) -> Array:
@@ -44,8 +51,13 @@ class GlobalFamily(DecoderFamily, Protocol):
         """Return a coarse cover of the box, shape (n, k)."""
         ...
 
-    def bound(self, weight: Array, beta: float, goal: float) -> tuple[float, Array]:
-        """Bound Σ weight d_θ^(1/β) over the box; return also points where it is above 1 + goal."""
+
+@runtime_checkable
+class BoundedFamily(GlobalFamily, Protocol):
+    """State what a family adds to be certified with proof."""
+
+    def bound(self, log_weight: Array, beta: float, goal: float) -> tuple[float, Array]:
+        """Bound Σ exp(log_weight + ℓ/β) over the box; return also points above 1 + goal."""
         ...
 
 
@@ -72,8 +84,10 @@ class FamilyCurve:
 
     def at(self, beta: float, start: FamilyPoint | None = None) -> FamilyPoint:
         """Solve at β, warm from another point's rows."""
-        if not 0 < beta < np.inf:
-            return self._limit(beta)
+        if not 0 < beta < LARGE:
+            limit = self._limit(beta)
+            if limit.converged or not 0 < beta < np.inf:
+                return limit
         theta = np.zeros((0, self.grid.shape[1])) if start is None else start.parameters
         weights = np.zeros(0) if start is None else start.m
         for rounds in range(1, self.max_iter + 1):  # noqa: B007 - the last one is reported
@@ -86,24 +100,35 @@ class FamilyCurve:
         return replace(point, iterations=rounds)
 
     def mix(self, first: FamilyPoint, second: FamilyPoint, share: float) -> FamilyPoint:
-        """Evaluate the mixture of two points, with the rows of both, at the β between them."""
+        """Evaluate the mixture of two points, with the rows of both, at the β between them.
+
+        Its certificate is theirs: the least D + βR is concave in β.
+        """
         beta = first.beta ** (1 - share) * second.beta**share
         theta = np.concatenate([first.parameters, second.parameters])
         m = np.concatenate([(1 - share) * first.m, share * second.m])
-        return self.certify(beta, theta[m > 0], m[m > 0])[0]
+        point = CostCurve(self.p, self.cost(theta), tol=self.tol).evaluate(beta, m)
+        across = (beta - first.beta) / (second.beta - first.beta or 1.0)
+        bound = (1 - across) * first.lower_bound + across * second.lower_bound
+        gap = max(0.0, point.objective - bound) + 4 * EPS * abs(point.objective)
+        return as_family(point, theta, gap, self.tol, first.rigorous and second.rigorous)
 
     def _limit(self, beta: float) -> FamilyPoint:
-        """Return the point at β = 0, a best row for each symbol, or at ∞, one row for all.
+        """Return the point at β = 0, a best row for each symbol, or at a large β, one row for all.
 
-        The M-step gives these rows. For one row the bound at a large β covers all that have
-        R = 0; at β = 0 the certificate rests on the M-step being exact.
+        The M-step gives these rows. For one row the bound at some large β covers all larger
+        ones; at β = 0 the certificate rests on the M-step being exact.
         """
         live = np.flatnonzero(self.p)
-        joint = np.eye(self.p.size)[live] if beta == 0 else self.p[None]
-        theta = self.family.fit(joint, None)
+        theta = self.family.fit(np.eye(self.p.size)[live] if beta == 0 else self.p[None], None)
         point = CostCurve(self.p, self.cost(theta), tol=self.tol).at(beta)
-        gap = point.gap if beta == 0 else self.certify(LARGE, theta, np.ones(1))[0].gap
-        return as_family(point, theta[point.m > 0], gap, self.tol)
+        gap, rigorous = point.gap, self.rigorous
+        for large in (b for b in (LARGE, 1e2 * LARGE) if b <= beta):
+            proof = self.certify(large, theta, np.ones(1))[0]
+            gap, rigorous = proof.gap, proof.rigorous
+            if proof.converged:
+                break
+        return as_family(point, theta, gap, self.tol, rigorous)
 
     def _over_dictionary(self, beta: float, theta: Array, m: Array) -> tuple[Array, Array]:
         """Return the best mixture of the rows in hand and those of the dictionary."""
@@ -111,57 +136,100 @@ class FamilyCurve:
         cost = np.concatenate([self.cost(theta), self.grid_cost], axis=1)
         curve = CostCurve(self.p, cost, tol=min(self.tol, 1e-10))
         full = np.append(m, np.zeros(len(self.grid))) if m.any() else None
-        best = curve.from_marginal(beta, full).m
-        return _fewer(everything[best > 0], best[best > 0], cost[:, best > 0], beta)
+        best = curve.from_marginal(beta, full)
+        m = sparser(relative(best), best.m)
+        return everything[m > 0], m[m > 0]
 
     def evaluate(self, beta: float, theta: Array, m: Array) -> tuple[FamilyPoint, Array]:
         """Certify the best weights for these rows; return also the violators of c ≤ 1."""
         best = CostCurve(self.p, self.cost(theta), tol=1e-13).from_marginal(beta, m)
         return self.certify(beta, theta[best.m > 0], best.m[best.m > 0])
 
+    @property
+    def rigorous(self) -> bool:
+        """Whether the family proves its bounds."""
+        return isinstance(self.family, BoundedFamily)
+
     def certify(self, beta: float, theta: Array, m: Array) -> tuple[FamilyPoint, Array]:
         """Certify a mixture as it is over the whole box; return also the violators of c ≤ 1."""
-        cost = self.cost(theta)
-        point = CostCurve(self.p, cost, tol=self.tol).evaluate(beta, m)
-        goal = float(np.expm1(0.9 * self.tol / beta))
-        top, high = self.family.bound(self.p / (np.exp(-cost / beta) @ m), beta, goal)
+        point = CostCurve(self.p, self.cost(theta), tol=self.tol).evaluate(beta, m)
+        sure = point.objective - min(1.0, beta) * entropy(self.p)
+        sure = max(0.0, sure) + 4 * EPS * abs(point.objective)
+        if sure <= self.tol:  # D + βR ≥ min(1, β) H for any decoder
+            return as_family(point, theta, sure, self.tol, True), theta[:0]
+        top, high = self._bound(point, float(np.expm1(0.9 * self.tol / beta)))
         nats = max(point.nats, float(np.log(max(1.0, top))))
         gap = point.gap + beta * (nats - point.nats)
-        return as_family(replace(point, nats=nats), theta, gap, self.tol), high
+        point = replace(point, nats=nats)
+        return as_family(point, theta, min(gap, sure), self.tol, self.rigorous), high
+
+    def _bound(self, point: RateDistortion, goal: float) -> tuple[float, Array]:
+        with np.errstate(divide="ignore"):
+            log_weight = np.log(self.p) - logsumexp(-point.cost / point.beta, b=point.m, axis=1)
+        if isinstance(self.family, BoundedFamily):
+            return self.family.bound(log_weight, point.beta, goal)
+        return searched_bound(self.family, self.grid, log_weight, point.beta, goal)
 
 
-def as_family(point: RateDistortion, theta: Array, gap: float, tol: float) -> FamilyPoint:
+def as_family(
+    point: RateDistortion, theta: Array, gap: float, tol: float, rigorous: bool
+) -> FamilyPoint:
     """Return a point with its rows and a certificate, without the rows that are not used."""
     kept = {field.name: getattr(point, field.name) for field in fields(point)}
     kept |= {"cost": point.cost[:, point.m > 0], "m": frozen(point.m[point.m > 0])}
     kept |= {"gap": gap, "lower_bound": point.objective - gap, "converged": gap <= tol}
-    return FamilyPoint(**kept, parameters=frozen(theta))
+    kept |= {"rigorous": rigorous, "parameters": frozen(theta[point.m > 0])}
+    return FamilyPoint(**kept)
 
 
-def _fewer(theta: Array, m: Array, cost: Array, beta: float) -> tuple[Array, Array]:
-    """Return a mixture of at most n_x rows with the same g, a vertex of {m ≥ 0 : A m = g}."""
-    if m.size <= len(cost):
-        return theta, m
-    A = np.exp((cost.min(axis=1, keepdims=True) - cost) / beta)
-    g = A @ m
-    x = linprog(np.zeros(m.size), A_eq=A / g[:, None], b_eq=np.ones(g.size), method="highs-ds").x
-    if x is None:
-        return theta, m
-    return theta[x > 0], x[x > 0] / x.sum()
+def relative(point: RateDistortion) -> Array:
+    """Return A/g at [x, z] over the symbols with p > 0."""
+    live = point.p > 0
+    log_A = -point.cost[live] / point.beta
+    return np.asarray(np.exp(log_A - logsumexp(log_A, b=point.m, axis=1, keepdims=True)))
+
+
+def sparser(A: Array, m: Array) -> Array:
+    """Return weights with the same A m, above 0 for at most as many columns as A has rows.
+
+    As Carathéodory's theorem is proven: along a v with A v = 0 until a weight is 0, again and
+    again.
+    """
+    m = m.copy()
+    while (live := np.flatnonzero(m)).size > len(A):
+        v = np.linalg.svd(A[:, live])[2][-1]
+        v *= np.sign(v[np.argmax(np.abs(v))])
+        room = np.where(v > 0, m[live] / np.where(v > 0, v, 1.0), np.inf)
+        m[live] = np.maximum(m[live] - room.min() * v, 0.0)
+        m[live[np.argmin(room)]] = 0.0
+    return m
 
 
 def merged(
     p: Array, family: GlobalFamily, beta: float, theta: Array, m: Array
 ) -> tuple[Array, Array]:
     """Merge rows that coincide and polish all parameters, as long as F does not rise."""
-    before = Polish(p, family, beta, theta).value(m, theta)
-    rows = np.exp(0.5 * family.log_rows(theta))
-    affinity = rows @ rows.T
-    for least in COINCIDE:
-        _, group = connected_components(affinity > least, directed=False)
-        member = (group == np.arange(group.max() + 1)[:, None]) * m
+    polish = Polish(p, family, beta, theta)
+    most = polish.value(m, theta) + 1e-15
+    tries = (_joined(polish, theta, m, least) for least in COINCIDE)
+    return next((mixture for mixture, value in tries if value <= most), (theta, m))
+
+
+def _joined(
+    polish: Polish, theta: Array, m: Array, least: float
+) -> tuple[tuple[Array, Array], float]:
+    """Merge rows of affinity above `least` and polish, again while that brings rows together."""
+    while True:
+        count, group = _groups(polish, theta, least)
+        member = (group == np.arange(count)[:, None]) * m
         mass = member.sum(axis=1)
-        fewer, value = Polish(p, family, beta, theta).run(mass, member @ theta / mass[:, None])
-        if value <= before + 1e-15:
-            break
-    return fewer
+        (theta, m), value = polish.run(mass, member @ theta / mass[:, None])
+        if _groups(polish, theta, least)[0] == count:
+            return (theta, m), value
+
+
+def _groups(polish: Polish, theta: Array, least: float) -> tuple[int, Array]:
+    """Return the number of groups of rows that coincide, and the group of each row."""
+    rows = np.exp(0.5 * polish.family.log_rows(theta))
+    count, group = connected_components(rows @ rows.T > least, directed=False)
+    return int(count), np.asarray(group)

@@ -1,7 +1,7 @@
 """The polish: Newton steps on the weights and parameters of a mixture together.
 
-Notation: θ[z] are the parameters of row z, ℓ_θ(x) = log d_θ(x), and G(m, θ) =
-−Σ p log Σ_z m exp(ℓ/β) + Σ m, whose minimum over m has Σ m = 1: there it is F/β + 1.
+Notation: θ[z] are the parameters of row z, ℓ_θ(x) = log d_θ(x), A = exp(ℓ/β), g = Σ m A, and
+G(m, θ) = −Σ p log g + Σ m, whose minimum over m has Σ m = 1: there it is F/β + 1.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ from typing import Protocol
 import numpy as np
 
 from .checks import Array
+
+SMALL = 1e-13
+"""A gain in G from which on rounding may hide it; further steps must lower the gain itself."""
 
 
 class Slopes(Protocol):
@@ -31,76 +34,105 @@ class Slopes(Protocol):
 
 
 class Polish:
-    """Minimise G by Newton steps on m and θ together.
+    """Minimise G by Newton steps on m and θ together, from rows that set the zero of G.
 
-    The Hessian is a central difference of
-    the exact gradient, all rows in one call; its eigenvalues are taken absolute, so that a
-    saddle, where a row is about to split, is left and not approached.
+    The curvature of ℓ is a central difference of its slopes. Eigenvalues of the Hessian are
+    taken absolute, so that a saddle, where a row is about to split, is left, not approached.
     """
 
     def __init__(self, p: Array, family: Slopes, beta: float, theta: Array) -> None:
-        self.p, self.family, self.beta = p, family, beta
+        self.live = np.flatnonzero(p)
+        self.p, self.family, self.beta = p[self.live], family, beta
         self.low, self.high = family.box
-        self.floor = family.log_rows(theta).max(axis=0)
+        self.scale = np.minimum(1.0, self.high - self.low)
+        self.floor = family.log_rows(theta)[:, self.live].max(axis=0)
 
     def run(self, m: Array, theta: Array) -> tuple[tuple[Array, Array], float]:
         """Return (θ, m) at a local minimum, with G."""
-        value = self.value(m, theta)
+        here, value, least = (m, theta), self.value(m, theta), np.inf
         for _ in range(100):
-            gradient, hessian = self._model(m, theta)
-            step = self._step(gradient, hessian, m, theta)
-            for share in 0.5 ** np.arange(30):
-                m_next = np.maximum(m + share * step[:, 0], 0.01 * m)
-                theta_next = np.clip(theta + share * step[:, 1:], self.low, self.high)
-                following = self.value(m_next, theta_next)
-                if following < value:
+            step, gain = self._step(*here)
+            if gain >= SMALL:
+                found, following = self._search(here, step, value)
+                if following >= value:
                     break
+                here, value = found, following
+            elif gain > 0.1 * least:
+                break
             else:
-                break
-            gain, value, m, theta = value - following, following, m_next, theta_next
-            if gain < 1e-16:
-                break
-        return (theta, m / m.sum()), value
+                least, here = gain, self._moved(*here, step)
+        m, theta = here
+        return (theta, m / m.sum()), self.value(m, theta)
 
     def value(self, m: Array, theta: Array) -> float:
-        """Return G."""
-        A = np.exp((self.family.log_rows(theta) - self.floor) / self.beta)
-        return float(m.sum() - self.p @ np.log(m @ A))
+        """Return G, less what it is where every symbol has the best of the first rows."""
+        top, A = self._tables(theta)
+        return float(m.sum() - self.p @ (top + np.log(m @ A)))
 
-    def _gradients(self, m: Array, theta: Array) -> Array:
-        """Return ∂G at [..., z, (m, θ)] for a stack of mixtures."""
-        flat = theta.reshape(-1, theta.shape[-1])
-        shape = (*m.shape, self.p.size)
-        A = np.exp((self.family.log_rows(flat) - self.floor) / self.beta).reshape(shape)
-        slopes = self.family.slopes(flat).reshape(*shape, -1)
-        share = self.p * A / np.einsum("...z,...zx->...x", m, A)[..., None, :]
-        by_m = 1 - share.sum(axis=-1)
-        by_theta = -(m / self.beta)[..., None] * np.einsum("...zx,...zxk->...zk", share, slopes)
-        return np.concatenate([by_m[..., None], by_theta], axis=-1)
+    def _tables(self, theta: Array) -> tuple[Array, Array]:
+        """Return top and A e^−top, with top(x) the largest log A."""
+        table = (self.family.log_rows(theta)[:, self.live] - self.floor) / self.beta
+        top = table.max(axis=0)
+        return top, np.exp(table - top)
+
+    def _moved(self, m: Array, theta: Array, step: Array) -> tuple[Array, Array]:
+        """Return (m, θ) after a step, kept in the box and m above 0."""
+        moved = np.clip(theta + step[:, 1:], self.low, self.high)
+        return np.maximum(m + step[:, 0], 0.01 * m), moved
+
+    def _search(
+        self, here: tuple[Array, Array], step: Array, value: float
+    ) -> tuple[tuple[Array, Array], float]:
+        """Return the first of the steps 1, ½, ¼, … that lowers G, or the last of them."""
+        for share in 0.5 ** np.arange(30):
+            moved = self._moved(*here, share * step)
+            following = self.value(*moved)
+            if following < value:
+                break
+        return moved, following
 
     def _model(self, m: Array, theta: Array) -> tuple[Array, Array]:
-        """Return the gradient and Hessian of G, over all of (m, θ) in turn."""
-        here = np.concatenate([m[:, None], theta], axis=1)
-        size = 1e-5 * np.concatenate([m[:, None], self._scale(theta)], axis=1)
-        moves = np.eye(here.size).reshape(here.size, *here.shape) * size
-        both = np.concatenate([here + moves, here - moves, here[None]])
-        slopes = self._gradients(both[..., 0], both[..., 1:]).reshape(len(both), -1)
-        n = here.size
-        hessian = (slopes[:n] - slopes[n : 2 * n]) / (2 * size.reshape(-1, 1))
-        return slopes[-1], (hessian + hessian.T) / 2
+        """Return the gradient and Hessian of G, over all of (m, θ) in turn.
 
-    def _scale(self, theta: Array) -> Array:
-        """Return the size of a small move of each parameter: that of the box, well inside it."""
-        return np.full_like(theta, 1.0) * np.minimum(1.0, self.high - self.low)
+        With A relative to g: ∂g/g is A for m and m A ℓ'/β for θ, and G'' is p ∂g ∂g / g² less
+        p g''/g, where g'' couples only the variables of one row.
+        """
+        _, A = self._tables(theta)
+        A /= m @ A
+        slopes = self.family.slopes(theta)[:, self.live] / self.beta
+        n, k = theta.shape
+        ratio = np.concatenate([A[..., None], (m[:, None] * A)[..., None] * slopes], axis=2)
+        pull = np.einsum("x,zxa->za", self.p, ratio)
+        flat = ratio.swapaxes(1, 2).reshape(n * (k + 1), -1)
+        hessian = ((flat * self.p) @ flat.T).reshape(n, k + 1, n, k + 1)
+        own = np.zeros((n, k + 1, k + 1))
+        own[:, 0, 1:] = own[:, 1:, 0] = pull[:, 1:] / m[:, None]
+        own[:, 1:, 1:] = np.einsum("zxa,zxb->zab", self.p[:, None] * ratio[..., 1:], slopes)
+        own[:, 1:, 1:] += self._bend(self.p * m[:, None] * A, theta)
+        hessian[np.arange(n), :, np.arange(n)] -= own
+        return (np.eye(1, k + 1) - pull).ravel(), hessian.reshape(flat.shape[0], -1)
 
-    def _step(self, gradient: Array, hessian: Array, m: Array, theta: Array) -> Array:
-        """Return the Newton step, with what a bound of the box holds left where it is."""
-        scale = np.concatenate([m[:, None], self._scale(theta)], axis=1).ravel()
+    def _bend(self, weight: Array, theta: Array) -> Array:
+        """Return Σ_x weight ℓ''/β, shape (n_z, k, k), by differences of the slopes."""
+        k = theta.shape[1]
+        moves = 1e-5 * np.diag(self.scale)[:, None]
+        ends = np.clip([theta - moves, theta + moves], self.low, self.high)
+        slopes = self.family.slopes(ends.reshape(-1, k))[:, self.live]
+        low, high = np.einsum("zx,slzxk->slzk", weight, slopes.reshape(2, k, *weight.shape, k))
+        size = (ends[1] - ends[0])[np.arange(k), :, np.arange(k)]
+        bend = np.divide(high - low, size[..., None], out=np.zeros_like(high), where=high != low)
+        return np.asarray(bend + bend.swapaxes(0, 2)).swapaxes(0, 1) / (2 * self.beta)
+
+    def _step(self, m: Array, theta: Array) -> tuple[Array, float]:
+        """Return the Newton step, what a bound of the box holds left where it is, and its gain."""
+        gradient, hessian = self._model(m, theta)
+        scale = np.concatenate([m[:, None], np.broadcast_to(self.scale, theta.shape)], axis=1)
         slope = gradient.reshape(m.size, -1)[:, 1:]
-        held = ((theta <= self.low) & (slope > 0)) | ((theta >= self.high) & (slope < 0))
+        held = ((theta <= self.low) & (slope >= 0)) | ((theta >= self.high) & (slope <= 0))
         free = np.flatnonzero(~np.concatenate([np.zeros((m.size, 1), bool), held], axis=1).ravel())
+        scale, step = scale.ravel(), np.zeros(scale.size)
         values, vectors = np.linalg.eigh((scale[:, None] * hessian * scale)[np.ix_(free, free)])
         size = np.maximum(np.abs(values), 1e-12 * np.abs(values).max() + 1e-300)
-        step = np.zeros(m.size * (1 + theta.shape[1]))
-        step[free] = -scale[free] * (vectors @ (vectors.T @ (scale * gradient)[free] / size))
-        return step.reshape(m.size, -1)
+        along = vectors.T @ (scale * gradient)[free]
+        step[free] = -scale[free] * (vectors @ (along / size))
+        return step.reshape(m.size, -1), float(along @ (along / size))

@@ -35,6 +35,7 @@ class Result:
     iterations: int
     converged: bool
     message: str
+    rigorous: bool = True
 
     def _summary(self, **numbers: float) -> str:
         lines = [f"{name} = {value:.10g}" for name, value in numbers.items()]
@@ -69,6 +70,8 @@ class Solution(Result):
         Whether the stopping rule was met before the cap on iterations.
     message : str
         What kind of answer this is, in words.
+    rigorous : bool
+        Whether `lower_bound` is proven up to rounding, or was only looked for numerically.
     history : numpy.ndarray
         One row for each iteration, with fields D, R, I and objective.
     parameters : numpy.ndarray, shape (n_z, k)

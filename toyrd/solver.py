@@ -24,15 +24,15 @@ from .checks import (
     has_shape,
 )
 from .convex import CostCurve, RateDistortion, answer, stated
-from .corner import meet_family
 from .decoders import DecoderFamily
 from .encoders import as_log_cost, smooth_encoder
-from .free import free_optimum, lower_bound
+from .free import free_optimum, lower_bound, refuse_unreachable
 from .kernel import EPS
+from .meeting import meet_family
 from .mixing import FamilyCurve, GlobalFamily
-from .model import Model
+from .model import SMALLEST, Model
 from .solution import Solution, as_history, warn_unconverged
-from .target import MET, one_target
+from .target import MET, edge, meet, one_target, sharpened
 
 __all__ = ["solve"]
 
@@ -126,7 +126,8 @@ def solve(
     first = _as_start(start, p)
     width = _width(p, n_z, decoder=table, marginal=fixed, start=first, prefer=prefer)
     if start is None and isinstance(table, np.ndarray):
-        curve = CostCurve(p, as_log_cost(table), marginal=fixed, tol=tol, max_iter=cap)
+        sharp = sharpened(tol, name)
+        curve = CostCurve(p, as_log_cost(table), marginal=fixed, tol=sharp, max_iter=cap)
         return _from_point(answer(curve, name, target), table)
     if start is None and isinstance(table, GlobalFamily) and fixed is None and n_z is None:
         return _globally(FamilyCurve(p, table, tol=tol, max_iter=cap), name, target)
@@ -140,6 +141,7 @@ def solve(
         named = first or ("smooth" if table is None else "random")
         first = _named_start(named, p, width, rng)
     task = Alternation(p, name, target, table, fixed)
+    _refuse_unreachable(task, width)
     return _alternate(task, first, tol=tol, cap=cap or 10_000, callback=callback)
 
 
@@ -152,8 +154,10 @@ def _globally(curve: FamilyCurve, name: str, target: float) -> Solution:
     """Return the solution of a family, by its certificate or by D ≥ H − R, the sharper one."""
     point = curve.at(target) if name == "beta" else meet_family(curve, name, target)
     point = stated(point, name, target)
-    solution = _from_point(point, np.exp(-point.cost.T))
-    bound = max(point.lower_bound, lower_bound(solution.model, name, target))
+    solution = _from_point(point, np.maximum(np.exp(-point.cost.T), SMALLEST))
+    known = lower_bound(solution.model, name, target)
+    bound = max(point.lower_bound, known)
+    rigorous = point.rigorous or point.lower_bound <= known
     gap = max(0.0, point.objective - bound) + 4 * EPS * abs(point.objective)
     converged = gap <= curve.tol
     if not converged:
@@ -163,11 +167,17 @@ def _globally(curve: FamilyCurve, name: str, target: float) -> Solution:
         gap=gap,
         lower_bound=point.objective - gap,
         converged=converged,
-        message="global optimum over the family, certified over its whole box of parameters"
-        if converged
-        else "best mixture found: see the gap",
+        rigorous=rigorous,
+        message=_family_message(converged, rigorous),
         parameters=point.parameters,
     )
+
+
+def _family_message(converged: bool, rigorous: bool) -> str:
+    if not converged:
+        return "best mixture found: see the gap"
+    how = "certified" if rigorous else "as far as a search"
+    return f"global optimum over the family, {how} over its whole box of parameters"
 
 
 def _as_decoder(decoder: Decoder, p: Array) -> Array | DecoderFamily | None:
@@ -242,8 +252,27 @@ def _from_point(point: RateDistortion, d: Array) -> Solution:
         iterations=point.iterations,
         converged=point.converged,
         message=point.message,
+        rigorous=point.rigorous,
         history=point.history,
     )
+
+
+def _refuse_unreachable(task: Alternation, n_z: int) -> None:
+    """Raise if no tables that the task allows can meet its target, whatever the start."""
+    if task.decoder is None and (task.marginal is None or task.name == "distortion"):
+        refuse_unreachable(task.p, n_z, task.name, task.target)
+    if isinstance(task.decoder, np.ndarray) and task.name != "beta":
+        curve = CostCurve(task.p, as_log_cost(task.decoder), marginal=task.marginal)
+        edge((curve.at(0.0), curve.at(np.inf)), task.name, task.target, False)
+
+
+def _best_for(task: Alternation, model: Model) -> RateDistortion:
+    """Return the certified optimum for a fixed decoder, at the target or what came of it."""
+    curve = CostCurve(task.p, as_log_cost(model.d), marginal=task.marginal)
+    if task.name == "beta":
+        return curve.at(task.target)
+    reached = max(task.target, model.R if task.name == "rate" else model.D)
+    return stated(meet(curve, task.name, reached, nearest=True), task.name, reached)
 
 
 def _alternate(
@@ -256,9 +285,7 @@ def _alternate(
     objective = state.objective
     bound = lower_bound(model, task.name, task.target)
     if isinstance(state, State) and isinstance(task.decoder, np.ndarray):
-        curve = CostCurve(task.p, state.cost, marginal=task.marginal)
-        point = stated(curve.evaluate(state.beta, state.m), task.name, task.target)
-        bound = max(bound, objective - point.gap)
+        bound = max(bound, _best_for(task, model).lower_bound)
     gap = max(0.0, objective - bound) + 4 * EPS * abs(objective)
     missed = {"rate": abs(model.R - task.target), "distortion": model.D - task.target}
     message = "global optimum, certified by the gap" if gap <= tol else "local: see the gap"

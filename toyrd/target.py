@@ -14,6 +14,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from .checks import as_number
+from .kernel import EPS
 
 MET = 1e-10
 """How exactly a target rate or distortion is met, in nats or units of cost."""
@@ -29,6 +30,11 @@ def one_target(**targets: float | None) -> tuple[str, float]:
     name = given[0]
     low = -np.inf if name == "distortion" else 0.0
     return name, as_number(name, targets[name], low=low)
+
+
+def sharpened(tol: float, name: str) -> float:
+    """Return the tolerance of one β in a search: the ends of a mixture add their gaps."""
+    return tol if name == "beta" else min(0.4 * tol, 1e-12)
 
 
 class Point(Protocol):
@@ -79,8 +85,11 @@ def meet(curve: Curve[P], name: str, target: float, *, nearest: bool = False) ->
     ends = curve.at(0.0), curve.at(np.inf)
     if (end := edge(ends, name, target, nearest)) is not None:
         return end
-    chord = (ends[1].D - ends[0].D) / (ends[0].R - ends[1].R)
-    seen = {math.log(point.beta / chord): point for point in bracket(curve, excess, chord)}
+    chord = _chord(ends)
+    sides = bracket(curve, excess, ends, chord)
+    seen = {math.log(point.beta / chord): point for point in sides if 0 < point.beta < np.inf}
+    if len(seen) < 2:  # the jump is at β = 0 or ∞: return the side that keeps to the target
+        return (max if name == "distortion" else min)(sides, key=excess)
 
     def probe(step: float) -> float:
         if step not in seen:
@@ -89,9 +98,9 @@ def meet(curve: Curve[P], name: str, target: float, *, nearest: bool = False) ->
         return excess(seen[step])
 
     if min(map(excess, seen.values())) < 0 < max(map(excess, seen.values())):
-        brentq(probe, min(seen), max(seen), xtol=1e-15, rtol=1e-15)
+        brentq(probe, min(seen), max(seen), xtol=1e-15, rtol=1e-15, disp=False)
     closest = min(seen.values(), key=lambda point: abs(excess(point)))
-    if abs(excess(closest)) <= 1e-3 * MET * _unit(ends, name, target):
+    if abs(excess(closest)) <= 1e-3 * MET * _room(ends, closest.beta, name):
         return closest
     low = max(
         (point for point in seen.values() if excess(point) > 0), key=lambda point: point.beta
@@ -108,33 +117,46 @@ def edge(ends: tuple[P, P], name: str, target: float, nearest: bool) -> P | None
         low, high = coarsest.R, finest.R
     else:
         low, high = finest.D, coarsest.D
-    slack = MET * _unit(ends, name, target)
+    blur = 4 * EPS * max(abs(low), abs(high))
+    slack = MET * _unit(ends, name) + blur
     beyond = target < low - slack or (name == "rate" and target > high + slack)
     if beyond and not nearest:
         raise ValueError(
             f"{name} is {target!r}, but the reachable range is {low:.12g} to {high:.12g}"
         )
-    if target <= low + 1e-3 * slack:
+    if target <= low + blur:  # just above it the slope may be without limit: no more slack
         return coarsest if name == "rate" else finest
     if target >= high - 1e-3 * slack:
         return finest if name == "rate" else coarsest
     return None
 
 
-def _unit(ends: tuple[P, P], name: str, target: float) -> float:
-    """Return what 1 means for a target: a nat, or a unit of cost unless costs are tiny or huge."""
-    if name == "rate":
-        return 1.0
-    return min(1.0, ends[1].D - ends[0].D) + 0.1 * abs(target)
+def _unit(ends: tuple[Point, Point], name: str) -> float:
+    """Return what 1 means: a nat, or a unit of cost unless costs are tiny."""
+    return 1.0 if name == "rate" else min(1.0, ends[1].D - ends[0].D)
 
 
-def bracket(curve: Curve[P], excess: Callable[[P], float], beta: float) -> tuple[P, P]:
+def _room(ends: tuple[Point, Point], beta: float, name: str) -> float:
+    """Return the miss that 1 allows, small enough to change the other quantity by 1 at most."""
+    cost = _unit(ends, "distortion")
+    return min(1.0, cost / beta) if name == "rate" else min(cost, beta)
+
+
+def _chord(ends: tuple[Point, Point]) -> float:
+    """Return the slope of the straight line between the ends, or what rounding leaves of it."""
+    rise = ends[1].D - ends[0].D
+    return max(rise, EPS * abs(ends[1].D), 1e-300) / max(ends[0].R - ends[1].R, EPS)
+
+
+def bracket(
+    curve: Curve[P], excess: Callable[[P], float], ends: tuple[P, P], beta: float
+) -> tuple[P, P]:
     """Return a point at or before the root and one at or after it, from a first guess of β."""
     point = curve.at(beta)
     forward, factor = excess(point) > 0, 4.0
     while True:
         beta = beta * factor if forward else beta / factor
-        following = curve.at(beta, point)
-        if (excess(following) > 0) != forward:
+        following = curve.at(beta, point) if 0 < beta < np.inf else ends[int(forward)]
+        if (excess(following) > 0) != forward or not 0 < beta < np.inf:
             return (point, following) if forward else (following, point)
-        point, factor = following, factor**1.5
+        point, factor = following, min(factor**1.5, 1e100)

@@ -1,0 +1,72 @@
+"""Curves beside `CostCurve` and `FamilyCurve`: all tables free, or a family searched locally.
+
+Notation: each solves one problem for each β. With all tables free the frontier is convex, so
+tangents and chords bound it; where only a local search is known chords do not, as mixing two
+solutions takes latents that the search does not have.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+
+from .checks import Array
+from .decoders import DecoderFamily
+from .free import free_optimum
+from .solution import ConvergenceWarning, Solution
+from .solver import solve
+
+
+@dataclass(frozen=True)
+class FreeCurve:
+    """All tables free: a closed form."""
+
+    p: Array
+    n_z: int
+
+    def at(self, beta: float, start: Solution | None = None) -> Solution:
+        """Return the optimum at β."""
+        return free_optimum(self.p, self.n_z, "beta", beta, None)
+
+
+@dataclass(frozen=True)
+class LocalCurve:
+    """Alternate from several starts at each β; the best is kept, and its gap is what it is."""
+
+    p: Array
+    decoder: DecoderFamily | None
+    marginal: Array | None
+    n_z: int
+    starts: int
+    seed: int
+    tol: float
+    max_iter: int | None
+
+    def at(self, beta: float, start: Solution | None = None) -> Solution:
+        """Return the best of a warm start and some drawn anew, the same at the same β."""
+        rng = np.random.default_rng([self.seed, int(np.float64(beta).view(np.uint64))])
+        starts = [self._draw(rng) for _ in range(self.starts)]
+        if start is not None:
+            starts.append(np.asarray(start.model.e))
+        return min((self._solve(beta, e) for e in starts), key=lambda found: found.objective)
+
+    def _draw(self, rng: np.random.Generator) -> Array:
+        seeded = getattr(self.decoder, "seeded_encoder", None)
+        if seeded is not None:
+            return np.asarray(seeded(self.p, self.n_z, rng=rng))
+        return rng.dirichlet(np.ones(self.n_z), size=self.p.size)
+
+    def _solve(self, beta: float, e: Array) -> Solution:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the sweep warns once, at its end
+            return solve(
+                self.p,
+                beta=beta,
+                decoder=self.decoder,
+                marginal=self.marginal,
+                start=e,
+                tol=self.tol,
+                max_iter=self.max_iter,
+            )

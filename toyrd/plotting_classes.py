@@ -1,0 +1,151 @@
+"""Eight model classes in the plane of R and D, and −ELBO against R, as in the paper's Figure 3.
+
+Notation: a class is named by three signs, encoder, decoder and marginal, - simple, + complex.
+Markers are open for a simple encoder and round for a simple decoder, lines dashed for a simple
+marginal. Functions draw what they are given in `ax`, or in axes of a new figure, and return the
+axes; they compute and save nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from .checks import Array
+
+__all__ = ["Panel", "class_handles", "plot_classes", "plot_negative_elbo"]
+
+_COLOURS = {"-": "#c2571a", "+": "#0b3c6f"}  # of the decoder
+_MARKERS = {"-": "o", "+": "s"}  # of the decoder
+_DASHES: dict[str, Any] = {"-": (0, (4, 2)), "+": "solid"}  # of the marginal
+_SIZES = {"-": 7.0, "+": 3.4}  # of the encoder: filled marks fit into open ones
+_HULL: dict[str, Any] = {"color": "0.55", "linewidth": 6, "alpha": 0.6}
+_STEPS: dict[str, Any] = {"color": "black", "linewidth": 0.8, "drawstyle": "steps-post"}
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """Hold what is drawn of one data set; points are rows (R, D) in nats, by rising R.
+
+    Parameters
+    ----------
+    title : str
+        Of the data set.
+    H : float
+        Entropy of the data.
+    points, hulls : mapping of str to numpy.ndarray
+        The models of each class, and the corners of their lower convex hull.
+    hull, pareto : numpy.ndarray
+        The same hull of all models, and those that no other beats in both R and D.
+    near : (float, float)
+        Range of R where −ELBO is near H, to enlarge.
+    """
+
+    title: str
+    H: float
+    points: Mapping[str, Array]
+    hulls: Mapping[str, Array]
+    hull: Array
+    pareto: Array
+    near: tuple[float, float]
+
+
+def plot_classes(panel: Panel, *, ax: Axes | None = None) -> Axes:
+    """Draw the classes in the plane of R and D, with D + R = H, the hull and the Pareto steps.
+
+    Parameters
+    ----------
+    panel : Panel
+        What to draw.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        D upwards, R to the right.
+
+    References
+    ----------
+    Alemi et al., *Fixing a Broken ELBO* (2018), Figure 3a.
+    """
+    ax = Figure().add_subplot() if ax is None else ax
+    H = panel.H
+    ax.fill_between([0, H], [H, 0], color="0.86", lw=0)
+    ax.text(0.3 * H, 0.3 * H, "infeasible\nD + R < H", ha="center", va="center")
+    ax.plot(*panel.hull.T, **_HULL)
+    ax.plot([0, H], [H, 0], color="black", linewidth=1)
+    ax.plot(*panel.pareto.T, **_STEPS)
+    for name, points in panel.points.items():
+        _draw(ax, name, points, panel.hulls[name])
+    ax.set(xlabel="rate R (nats)", ylabel="distortion D (nats)", xlim=(-0.03 * H, None))
+    ax.set_ylim(-0.03 * H, None)
+    return ax
+
+
+def plot_negative_elbo(panel: Panel, *, ax: Axes | None = None) -> Axes:
+    """Draw −ELBO = D + R of the classes against R, with its lower bound H.
+
+    Parameters
+    ----------
+    panel : Panel
+        What to draw.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        −ELBO upwards, R to the right.
+
+    References
+    ----------
+    Alemi et al., *Fixing a Broken ELBO* (2018), Figure 3b.
+    """
+    ax = Figure().add_subplot() if ax is None else ax
+    ax.axhline(panel.H, color="black", linewidth=1)
+    shear = [[1, 1], [0, 1]]  # (R, D) to (R, R + D)
+    for name, points in panel.points.items():
+        _draw(ax, name, points @ shear, panel.hulls[name] @ shear)
+    ax.set(xlabel="rate R (nats)", ylabel="−ELBO = D + R (nats)")
+    return ax
+
+
+def class_handles() -> list[Line2D]:
+    """Return handles for a legend: what the marks and lines of a class tell."""
+
+    def handle(label: str, **style: Any) -> Line2D:
+        return Line2D([], [], **{"linestyle": "none", "color": "black", **style}, label=label)
+
+    simple, free = _COLOURS["-"], _COLOURS["+"]
+    return [
+        handle("decoder −: round", marker="o", color=simple, markersize=5),
+        handle("decoder + (free): square", marker="s", color=free, markersize=5),
+        handle("encoder −: open", marker="o", markersize=_SIZES["-"], markerfacecolor="white"),
+        handle("encoder + (free): filled", marker="o", markersize=_SIZES["+"]),
+        handle("marginal −: dashed", linestyle=_DASHES["-"]),
+        handle("marginal + (free): solid", linestyle="solid"),
+        handle("hull of all models", **{**_HULL, "linestyle": "solid"}),
+        handle("Pareto steps", linewidth=0.8, linestyle="solid", drawstyle="steps-post"),
+    ]
+
+
+def _draw(ax: Axes, name: str, points: Array, hull: Array) -> None:
+    """Draw the models of a class as marks, and the hull through the best of them as a line."""
+    encoder, decoder = name[0], name[1]
+    colour = _COLOURS[decoder]
+    ax.plot(*hull.T, color=colour, linewidth=1.1, linestyle=_DASHES[name[2]])
+    ax.plot(
+        *points.T,
+        linestyle="none",
+        marker=_MARKERS[decoder],
+        markersize=_SIZES[encoder],
+        color=colour,
+        markerfacecolor="white" if encoder == "-" else colour,
+        label=name,
+    )

@@ -1,0 +1,181 @@
+"""The phase diagram: what is infeasible, feasible and realizable in the plane of R and D.
+
+Notation: D upwards and R to the right, both in nats; −β is the slope of a frontier. Functions
+draw what they are given in `ax`, or in axes of a new figure, and return the axes; they compute
+and save nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patheffects import Normal, Stroke
+
+from .checks import Array
+
+__all__ = ["Curve", "Phase", "plot_corner", "plot_phase"]
+
+Place = tuple[float, float]
+
+_INFEASIBLE, _REALIZABLE = "0.80", "#e6eef7"
+_GAUSSIAN: dict[str, Any] = {"color": "#0b3c6f", "linewidth": 2.4}
+_UNIFORM: dict[str, Any] = {
+    "color": "#b5461f",
+    "linewidth": 1.2,
+    "linestyle": (0, (4, 2)),
+    "marker": "s",
+    "markersize": 3.5,
+    "markerfacecolor": "white",
+}
+_FIXED: dict[str, Any] = {"color": "#3d7a3d", "linewidth": 1.6, "linestyle": (0, (6, 2, 1, 2))}
+_TANGENT: dict[str, Any] = {"color": "0.25", "linewidth": 0.9, "linestyle": (0, (1, 1.5))}
+_ARROW: dict[str, Any] = {"arrowstyle": "-", "linewidth": 0.7, "shrinkA": 0, "shrinkB": 3}
+_HALO = [Stroke(linewidth=2.5, foreground="white"), Normal()]
+_MARKS: tuple[dict[str, Any], ...] = (
+    {"marker": "*", "markersize": 9},
+    {"marker": "D", "markersize": 5},
+    {"marker": "o", "markersize": 13, "fillstyle": "none"},
+)
+_PLACES = ((0.285, 0.87), (0.066, 0.86), (0.285, 0.8))
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """Hold a frontier as points (R, D) by rising R, with those where β = 1."""
+
+    points: Array
+    at_one: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Phase:
+    """Hold what the phase diagram shows.
+
+    Parameters
+    ----------
+    H : float
+        Entropy of the data, in nats.
+    gaussian, uniform, fixed : Curve
+        Frontiers of Gaussian decoders with free and with uniform marginal, and of a table.
+    columns : tuple of (str, float, float)
+        Title, R and D of each model of Figure 2.
+    random : numpy.ndarray, shape (n, 2)
+        R and D of random models.
+    """
+
+    H: float
+    gaussian: Curve
+    uniform: Curve
+    fixed: Curve
+    columns: tuple[tuple[str, float, float], ...]
+    random: Array
+
+
+def plot_phase(phase: Phase, *, ax: Axes | None = None) -> Axes:
+    """Draw the whole diagram: regions, limits, frontiers, tangents and models.
+
+    Parameters
+    ----------
+    phase : Phase
+        What to draw.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        With a label at everything drawn.
+
+    References
+    ----------
+    Alemi et al., *Fixing a Broken ELBO* (2018), Figure 1.
+    """
+    H = phase.H
+    ax = _draw(phase, ax, (0.0, 1.45 * H, 0.0, 1.45 * H))
+    R, D = phase.gaussian.at_one.mean(axis=0)
+    last, flat = phase.uniform.points[-1], phase.fixed.points[-1]
+    _write(ax, (0.3 * H, 0.33 * H), "infeasible\nD + R < H", fontsize=11)
+    _write(ax, (0.82 * H, 1.28 * H), "feasible: random models (dots)", fontsize=9)
+    _write(ax, (0.82 * H, 1.18 * H), "shaded: realizable with Gaussian decoders", fontsize=9)
+    _point(ax, (0, H), (0.2 * H, 0.55 * H), "auto-decoding limit\n(0, H)")
+    _point(ax, (H, 0), (0.6 * H, 0.07 * H), "auto-encoding limit\n(H, 0)")
+    touching = "β = 1 where they touch\nD + R = H, the tangent of slope −1"
+    free = f"Gaussian decoders, free marginal\n(certified); {touching}"
+    _point(ax, (R, D), (1.06 * H, 0.6 * H), free)
+    _point(ax, last, (1.2 * H, 0.25 * H), "the same with a uniform\nmarginal (best found)")
+    _point(ax, flat, (1.15 * H, 0.93 * H), "a worse decoder:\nfixed rows (certified)")
+    return ax
+
+
+def plot_corner(phase: Phase, *, ax: Axes | None = None) -> Axes:
+    """Draw the part of the diagram where frontiers leave the line D + R = H, enlarged.
+
+    Parameters
+    ----------
+    phase : Phase
+        What to draw.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        With a label at everything drawn there alone.
+    """
+    H = phase.H
+    ax = _draw(phase, ax, (0.0, 0.35 * H, 0.74 * H, 1.09 * H))
+    R, D = phase.fixed.at_one[0]
+    near = phase.gaussian.points[phase.gaussian.points[:, 0] > 0][0]
+    best = f"best ELBO of the worse\ndecoder: slope −1 (β = 1),\n−ELBO = {R + D:.3f}"
+    _write(ax, (0.05 * H, 0.79 * H), "infeasible", fontsize=11)
+    _write(ax, (0.19 * H, 0.775 * H), f"D + R = H = {H:.3f}", rotation=-45)
+    _point(ax, near, (0.13 * H, 1.07 * H), "Gaussian decoders, as in (a)")
+    _point(ax, (0.02 * H, H), (0.16 * H, 1.02 * H), "feasible, but not with\nGaussian decoders")
+    _point(ax, (R, D), (R + 0.12 * H, D + 0.045 * H), best)
+    for (title, rate, distortion), place in zip(phase.columns, _PLACES, strict=True):
+        _point(ax, (rate, distortion), (place[0] * H, place[1] * H), title)
+    return ax
+
+
+def _draw(phase: Phase, ax: Axes | None, window: Sequence[float]) -> Axes:
+    """Draw everything but the words into a window (R from, R to, D from, D to)."""
+    ax = Figure().add_subplot() if ax is None else ax
+    H, far = phase.H, 100 * phase.H
+    R, D = _extended(phase.gaussian.points, far)
+    ax.fill_between(R, D, far, color=_REALIZABLE, lw=0)
+    ax.fill_between([0, H], [H, 0], color=_INFEASIBLE, lw=0)
+    ax.plot(*phase.random.T, linestyle="none", marker=".", markersize=2.2, color="0.5")
+    ax.plot([0, H], [H, 0], color="black", linewidth=1)
+    ax.plot(R, D, **_GAUSSIAN)
+    ax.plot(*phase.gaussian.at_one.T, color=_GAUSSIAN["color"], linewidth=5, alpha=0.45)
+    ax.plot(*phase.uniform.points.T, **_UNIFORM)
+    ax.plot(*_extended(phase.fixed.points, far), **_FIXED)
+    for point in phase.fixed.at_one:
+        ax.axline(point, slope=-1, **_TANGENT)
+        ax.plot(*point, marker="o", markersize=6, color=_FIXED["color"])
+    for mark, (_, rate, distortion) in zip(_MARKS, phase.columns, strict=True):
+        ax.plot(rate, distortion, clip_on=False, color="black", **mark)
+    ax.set(xlim=window[:2], ylim=window[2:], aspect="equal")
+    ax.set(xlabel="rate R (nats)", ylabel="distortion D (nats)")
+    return ax
+
+
+def _extended(points: Array, far: float) -> tuple[list[float], list[float]]:
+    """Return R and D of a frontier with what lies above its start and to the right of its end."""
+    R, D = points.T
+    return [R[0], *R, far], [far, *D, D[-1]]
+
+
+def _write(ax: Axes, place: Place, text: str, **style: Any) -> None:
+    options: dict[str, Any] = {"ha": "center", "va": "center", "path_effects": _HALO, **style}
+    ax.text(place[0], place[1], text, **options)
+
+
+def _point(ax: Axes, xy: Place | Array, place: Place, text: str, **style: Any) -> None:
+    """Write a text at a place, with a line to what it speaks of."""
+    options = {"ha": "center", "va": "center", "path_effects": _HALO, "fontsize": 8, **style}
+    ax.annotate(text, (xy[0], xy[1]), place, arrowprops=_ARROW, **options)
