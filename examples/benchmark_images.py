@@ -55,16 +55,22 @@ def measure(
     family = BernoulliDecoder(images)
     problem = FamilyProblem(p, beta, family)
     e = family.seeded_encoder(p, n_z, rng=0)
-    states = problem.states(e)
-    parts = bare_parts(family, e, next(states).parameters)
-    parts = parts if count_exp else parts[:2]
-    update, *bare = fastest([lambda: next(states), *parts], runs)
+    update, *bare = time_update(problem, e, runs)
+    if not count_exp:
+        bare = bare[:2]
     what = "products and exponentials" if count_exp else "products"
     print(f"{name}, {family.n_x:,}×{n_z} table, {images[0].size} pixels:")
     print(f"  one update {update * 1e3:8.1f} ms, its {what} {sum(bare) * 1e3:8.1f} ms")
     print(f"  ratio      {update / sum(bare):8.2f}     (wanted: at most 2)")
-    del states, parts
     print(f"  memory     {peak_in_tables(problem, e):8.2f} tables (wanted: at most 4)")
+
+
+def time_update(problem: FamilyProblem, e: Array, runs: int) -> list[float]:
+    """Return the least seconds of one update, and of each of its bare parts."""
+    assert isinstance(problem.family, BernoulliDecoder)
+    states = problem.states(e)
+    parts = bare_parts(problem.family, e, next(states).parameters)
+    return fastest([lambda: next(states), *parts], runs)
 
 
 def bare_parts(

@@ -138,9 +138,9 @@ class Fit:
         e, last = (start, np.inf) if begun is None else (begun.e, begun.objective)
         self.counts += [0] * (i + 1 - len(self.counts))
         for state in islice(self.problems[i].states(e), cap - self.counts[i]):
+            callback()
             self.states[i] = state
             self.counts[i] += 1
-            callback()
             if last - state.objective <= tol * max(1.0, abs(state.objective)):
                 break
             last = state.objective

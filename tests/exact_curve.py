@@ -1,4 +1,4 @@
-"""Rate-distortion in fifty digits: a bracket of the least D + βR, proved by its own certificate."""
+"""Rate-distortion in fifty digits: the least D + βR, bracketed by its own certificate."""
 
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, localcontext
 from typing import Any

@@ -36,7 +36,7 @@ def test_free_tables_at_a_beta(p, data, beta):
     assert falls(rows)
     model = task.model(state)
     D, R, information, objective = rows[-1]
-    assert (D, R) == (pytest.approx(model.D, abs=1e-12), pytest.approx(model.R, abs=1e-12))
+    assert (pytest.approx(model.D, abs=1e-12), pytest.approx(model.R, abs=1e-12)) == (D, R)
     assert information == pytest.approx(model.I, abs=1e-12)
     assert objective == pytest.approx(D + beta * R, abs=1e-12)
     assert objective >= min(1.0, beta) * entropy(p) - 1e-12
@@ -63,17 +63,17 @@ def test_a_fixed_decoder_or_marginal_at_a_beta(p, data, beta, with_marginal):
 @law
 @given(distributions(smallest=1e-3), st.data(), st.floats(0.02, 0.9), st.sampled_from("RD"))
 def test_a_target_holds_while_the_other_number_falls(p, data, share, kind):
-    """Once the target is met it stays met, and each step lowers D at that rate, or R at that D."""
+    """Once R (or D) is within its target it stays so, and each step lowers D (or R)."""
     e = data.draw(tables(p.size, smallest=1e-3))
     H = entropy(p)
     aim = share * min(H, math.log(e.shape[1]))
     name, target = ("rate", aim) if kind == "R" else ("distortion", H - aim)
     state, rows, _ = run(Alternation(p, name, target), e)
-    missed = [abs(R - target) if kind == "R" else max(0.0, D - target) for D, R, _, _ in rows]
-    met = [row for row, miss in zip(rows, missed, strict=True) if miss <= 1e-10]
-    if met:
-        assert falls(met, 1e-9)
-        assert missed[-1] <= 1e-10
+    within = [(R if kind == "R" else D) <= target + 1e-10 for D, R, _, _ in rows]
+    if any(within):  # a decoder that loses support may leave R below its target, never above
+        first = within.index(True)
+        assert all(within[first:])
+        assert falls(rows[first:], 1e-9)
     assert state.objective == rows[-1][0 if kind == "R" else 1]
 
 
@@ -96,9 +96,10 @@ def test_a_family_at_a_target(name):
     p = np.array([0.4, 0.1, 0.1, 0.4])
     e = np.random.default_rng(1).dirichlet(np.ones(2), size=4)
     target = {"rate": 0.2, "distortion": entropy(p) - 0.15}[name]
-    solution = solve(p, decoder=BernoulliDecoder(IMAGES), start=e, **{name: target})
+    solution = solve(p, decoder=BernoulliDecoder(IMAGES), start=e, tol=1e-6, **{name: target})
     reached = solution.model.R if name == "rate" else solution.model.D
-    assert reached == pytest.approx(target, abs=1e-10)
+    assert reached <= target + 1e-10  # the last decoder step may lower D a little further
+    assert reached >= target - (1e-10 if name == "rate" else 1e-5)
     assert (np.diff(solution.history["objective"]) <= 1e-12).all()
     assert solution.objective >= solution.lower_bound
 

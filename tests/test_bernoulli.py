@@ -167,6 +167,52 @@ def test_it_is_a_family_that_does_not_share_its_images():
     assert repr(family) == "BernoulliDecoder(images=4, pixels=2)"
 
 
+@given(distributions(8), st.integers(1, 6), st.data())
+def test_a_seeded_encoder_sends_images_to_the_nearest_seeds(p, n_z, data):
+    seeds = data.draw(st.integers(1, n_z))
+    family = BernoulliDecoder(all_images(3))
+    e = family.seeded_encoder(p, n_z, seeds=seeds, rng=data.draw(st.integers(0, 99)))
+    assert e.shape == (8, n_z)
+    np.testing.assert_allclose(e.sum(axis=1), 1, rtol=1e-12)
+    # Latents z and z + seeds share a seed.
+    np.testing.assert_array_equal(e[:, seeds:], e[:, : n_z - seeds])
+
+
+def test_as_many_seeds_as_images_tell_them_all_apart():
+    distinct, p = count_images(all_images(3)[[0, 3, 5, 0]])
+    e = BernoulliDecoder(distinct).seeded_encoder(p, 3, rng=0)
+    np.testing.assert_array_equal(np.sort(e[:3], axis=1), [[0, 0, 1]] * 3)
+    np.testing.assert_array_equal(e[:3].sum(axis=0), 1)
+    np.testing.assert_allclose(e[3], 1 / 3)  # any other image
+
+
+def test_seeds_find_the_patterns_of_a_source():
+    source = bars_and_stripes(3)
+    family = BernoulliDecoder(source.images)
+    found = [
+        len(set(family.seeded_encoder(source.p, 14, rng=seed)[modes].argmax(axis=1)))
+        for modes in [source.p_x_given_z.argmax(axis=1)]
+        for seed in range(5)
+    ]
+    assert max(found) == 14
+    assert min(found) >= 12
+
+
+@pytest.mark.parametrize(
+    ("p", "options", "message"),
+    [
+        ([0.5, 0.5, 0], {"n_z": 2, "seeds": 3}, "seeds is 3, but must be at most n_z, which is 2"),
+        ([0.5, 0.5, 0], {"n_z": 2, "seeds": 0}, "seeds is 0"),
+        ([0.5, 0.5, 0], {"n_z": 0}, "n_z is 0"),
+        ([0.5, 0.5], {"n_z": 2}, r"p must have shape \(3,\)"),
+        ([0.5, 0.25, 0.25], {"n_z": 2}, r"p has mass 0.25 on its last symbol, any other image"),
+    ],
+)
+def test_seeds_that_make_no_sense_are_refused(p, options, message):
+    with pytest.raises(ValueError, match=message):
+        BernoulliDecoder([[0, 0], [1, 1]]).seeded_encoder(p, **options)
+
+
 @given(st.lists(st.integers(0, 7), min_size=1, max_size=30))
 def test_counted_images_are_the_empirical_distribution(codes):
     images = all_images(3)[codes].reshape(-1, 3, 1)

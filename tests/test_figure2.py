@@ -9,6 +9,7 @@ import warnings
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
@@ -201,6 +202,8 @@ def test_the_same_columns_are_the_same_bytes_without_a_date(tmp_path, columns, s
         (["--rate", "-1"], "rate"),
         (["--rate", "9"], "rate"),
         (["--colour"], "--colour"),
+        (["--decoder", "laplace"], "--decoder: invalid choice: 'laplace'"),
+        (["--decoder", "gaussian", "--rate", "9"], "rate is 9.0, but the reachable range is"),
     ],
 )
 def test_a_user_error_is_one_line_and_exit_code_2(tmp_path, monkeypatch, capsys, argv, said):
@@ -217,7 +220,7 @@ def test_help_lists_the_options(capsys):
         main(["--help"])
     assert stop.value.code == 0
     out = capsys.readouterr().out
-    assert all(option in out for option in ("--output", "--rate", "--dpi", "--seed"))
+    assert all(option in out for option in ("--output", "--rate", "--decoder", "--dpi", "--seed"))
 
 
 # The frame.
@@ -336,10 +339,13 @@ def test_progress_is_silent_without_tqdm(monkeypatch):
 
 
 def test_gaussian_rows_in_column_c_are_the_two_true_components():
-    columns = compute_columns(toy_source(), decoder=GaussianDecoder(30))
-    model = columns[2][1]
+    source = toy_source()
+    title, model = compute_columns(source, decoder=GaussianDecoder(30))[2]
+    assert title == "(c) target rate 0.5, GaussianDecoder"
     assert model.n_z == 2
-    assert toy_source().separation(model.e) == pytest.approx(0.8531310987, abs=1e-3)
+    np.testing.assert_allclose(model.d, source.p_x_given_z, atol=1e-9)  # in the order of means
+    np.testing.assert_allclose(model.m, source.p_z, atol=1e-9)
+    assert abs(source.separation(model.e) - 0.8531310987) <= 1e-9
 
 
 @pytest.mark.parametrize(

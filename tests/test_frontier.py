@@ -10,7 +10,7 @@ from pathlib import Path
 import matplotlib.figure
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 from scipy.special import entr
@@ -123,6 +123,7 @@ def test_bounds_meet_on_a_straight_piece():
         assert upper - lower < 1e-5
 
 
+@settings(deadline=None, max_examples=50)
 @given(problems())
 def test_lower_bound_holds_for_any_encoder_and_upper_bound_for_the_best(problem):
     p, cost, betas = problem
@@ -141,6 +142,7 @@ def test_lower_bound_holds_for_any_encoder_and_upper_bound_for_the_best(problem)
         assert lower - 1e-8 <= best <= upper + 1e-8
 
 
+@settings(deadline=None, max_examples=50)
 @given(problems())
 def test_interpolation_lies_between_the_bounds_and_inverts(problem):
     p, cost, betas = problem
@@ -156,6 +158,7 @@ def test_interpolation_lies_between_the_bounds_and_inverts(problem):
     assert (back <= wanted + 1e-6).all() or np.ptp(curve.R) < 1e-6
 
 
+@settings(deadline=None, max_examples=50)
 @given(problems())
 def test_order_and_repetition_of_betas_change_nothing(problem):
     p, cost, betas = problem
@@ -289,7 +292,7 @@ def test_a_family_without_a_bound_is_said_to_be_unproven():
 def test_a_local_search_claims_no_sandwich():
     source = bars_and_stripes(2, flip=0.1)
     family = BernoulliDecoder(source.images)
-    curve = frontier(source.p, decoder=family, n_z=6, n=5, rng=0, tol=1e-6, starts=2)
+    curve = frontier(source.p, decoder=family, n_z=5, n=5, rng=0, tol=1e-4, starts=1)
     assert not curve.convex
     assert "local: chords prove nothing" in repr(curve)
     assert isinstance(curve[0], Solution)
@@ -304,7 +307,7 @@ def test_a_local_search_claims_no_sandwich():
     rates, below, above = curve.outline
     assert (np.diff(rates) >= 0).all()
     assert (below <= above + 1e-12).all()
-    again = frontier(source.p, decoder=family, n_z=6, n=5, rng=0, tol=1e-6, starts=2)
+    again = frontier(source.p, decoder=family, n_z=5, n=5, rng=0, tol=1e-4, starts=1)
     np.testing.assert_array_equal(again.R, curve.R)
 
 

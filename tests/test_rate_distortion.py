@@ -1,6 +1,7 @@
 """Rate-distortion: certificates against fifty digits, closed forms, limits and refusals."""
 
 import dataclasses
+import itertools
 import math
 import pickle
 import warnings
@@ -68,7 +69,7 @@ def test_the_gap_is_no_smaller_than_the_error_in_fifty_digits(problem, beta, tol
     p, cost = problem
     point = rate_distortion(p, cost, beta=beta, tol=tol)
     low, high = exact_curve.least_lagrangian(p, cost, beta, point.m)
-    assert high - low <= Decimal(1e-25) * (1 + abs(high) + Decimal(beta))
+    assert high - low <= Decimal("1e-25") * (1 + abs(high) + Decimal(beta))
     assert Decimal(point.lower_bound) <= low
     assert Decimal(point.objective) - high >= -Decimal(point.gap)
     assert point.converged
@@ -129,8 +130,8 @@ def test_the_binary_symmetric_source(beta, method):
     point = rate_distortion(HALF, BINARY, beta=beta, method=method, tol=1e-13)
     D = 1 / (1 + (1 / Decimal(beta)).exp())
     R = Decimal(2).ln() + D * D.ln() + (1 - D) * (1 - D).ln()
-    assert point.D == pytest.approx(float(D), rel=1e-14, abs=1e-300)
-    assert point.R == pytest.approx(float(R), rel=1e-8, abs=1e-15)
+    assert pytest.approx(float(D), rel=1e-14, abs=1e-300) == point.D
+    assert pytest.approx(float(R), rel=1e-8, abs=1e-15) == point.R
     assert Decimal(point.lower_bound) <= D + Decimal(beta) * R
 
 
@@ -140,19 +141,19 @@ def test_the_binary_symmetric_source_at_a_distortion_and_at_its_rate(D):
     exact_D = Decimal(D)
     R = Decimal(2).ln() + exact_D * exact_D.ln() + (1 - exact_D) * (1 - exact_D).ln()
     point = rate_distortion(HALF, BINARY, distortion=D, tol=1e-13)
-    assert point.D == pytest.approx(D, abs=1e-13)
+    assert pytest.approx(D, abs=1e-13) == point.D
     assert Decimal(point.lower_bound) <= R
     assert point.objective - float(R) == pytest.approx(0, abs=2e-13)
     slope = float(((1 - exact_D) / exact_D).ln())
     other = rate_distortion(HALF, BINARY, rate=float(R), tol=1e-13)
-    assert other.R == pytest.approx(float(R), abs=1e-13)
-    assert other.D == pytest.approx(D, abs=1e-12 / slope)
+    assert pytest.approx(float(R), abs=1e-13) == other.R
+    assert pytest.approx(D, abs=1e-12 / slope) == other.D
 
 
 @pytest.mark.parametrize(("beta", "D"), [(1 / 1.9, 0.1301), (1 / 1.8, 0.3)])
 def test_bergers_example_jumps(beta, D):
     """D jumps from 0.13 to 0.30 between β = 1/1.9 and 1/1.8 (theory §4)."""
-    assert rate_distortion(HALF, BERGER, beta=beta, tol=1e-13).D == pytest.approx(D, abs=1e-4)
+    assert pytest.approx(D, abs=1e-4) == rate_distortion(HALF, BERGER, beta=beta, tol=1e-13).D
 
 
 def test_bergers_straight_piece_is_met_by_mixing():
@@ -162,8 +163,8 @@ def test_bergers_straight_piece_is_met_by_mixing():
     for share in (0.1, 0.5, 0.9):
         R = (1 - share) * ends[0].R + share * ends[1].R
         point = rate_distortion(HALF, BERGER, rate=R, tol=1e-13)
-        assert point.R == pytest.approx(R, abs=1e-12)
-        assert point.D == pytest.approx((1 - share) * ends[0].D + share * ends[1].D, abs=1e-12)
+        assert pytest.approx(R, abs=1e-12) == point.R
+        assert pytest.approx((1 - share) * ends[0].D + share * ends[1].D, abs=1e-12) == point.D
         assert point.beta == pytest.approx(slope, rel=1e-10)
         assert point.converged
         assert point.gap <= 1e-13 + 2 * rounding(point)
@@ -175,7 +176,7 @@ def test_with_errors_forbidden_all_of_bergers_curve_is_straight(share):
     R, D = share * math.log(2), 0.3 * (1 - share)
     for target in ({"rate": R}, {"distortion": D}):
         point = rate_distortion(HALF, ERASING, **target)
-        assert (point.R, point.D) == pytest.approx((R, D), abs=1e-10)
+        assert pytest.approx((R, D), abs=1e-10) == (point.R, point.D)
         assert point.beta == pytest.approx(0.3 / math.log(2), rel=1e-8)
         assert point.gap <= 1e-10
 
@@ -190,15 +191,17 @@ def test_at_beta_zero_d_is_least_and_then_r(problem):
     p, cost = problem
     point = rate_distortion(p, cost, beta=0)
     alive = p > 0
-    assert point.D == pytest.approx(p[alive] @ cost[alive].min(axis=1), abs=1e-14)
+    assert pytest.approx(p[alive] @ cost[alive].min(axis=1), abs=1e-14) == point.D
     assert point.objective == point.D
     cheapest = cost == cost.min(axis=1, keepdims=True)
     e = point.e[alive]
     assert (e[~cheapest[alive]] == 0).all()
     share = np.where(cheapest, 1.0, 0.0)[alive] @ point.m
-    assert point.R == pytest.approx(-p[alive] @ np.log(share), abs=1e-13)
-    near = rate_distortion(p, cost, beta=1e-10, tol=1e-13)
-    assert point.R == pytest.approx(near.R, abs=1e-9)
+    assert pytest.approx(-p[alive] @ np.log(share), abs=1e-13) == point.R
+    above = (cost - cost.min(axis=1, keepdims=True))[alive]
+    if above[above > 0].min(initial=1.0) > 1e-9:  # else β is not small beside a near-tie
+        near = rate_distortion(p, cost, beta=1e-11, tol=1e-13)
+        assert pytest.approx(near.R, abs=1e-9) == point.R
 
 
 @law
@@ -210,12 +213,12 @@ def test_at_beta_infinity_r_is_least_and_then_d(problem):
     alive = p > 0
     single = p[alive] @ cost[alive]
     if single.min() < INF:
-        assert (point.R, point.D) == (0, pytest.approx(single.min(), abs=1e-14))
+        assert (0, pytest.approx(single.min(), abs=1e-14)) == (point.R, point.D)
         assert (point.m > 0).sum() == 1
     else:
         far = rate_distortion(p, cost, beta=1e8, tol=1e-13)
         assert point.R <= far.R + 1e-9
-        assert point.D >= p[alive] @ cost[alive].min(axis=1) - 1e-12
+        assert p[alive] @ cost[alive].min(axis=1) - 1e-12 <= point.D
     assert point.objective == point.D
 
 
@@ -223,8 +226,8 @@ def test_at_beta_infinity_forbidden_pairs_leave_the_cheapest_of_the_least_rate()
     """Two symbols that share no latent need R = log 2; each takes its cheaper latent."""
     cost = [[3, 1, INF, INF], [INF, INF, 2, 2.5]]
     point = rate_distortion(HALF, cost, beta=INF)
-    assert point.R == pytest.approx(math.log(2), abs=1e-14)
-    assert point.D == pytest.approx(1.5, abs=1e-12)
+    assert pytest.approx(math.log(2), abs=1e-14) == point.R
+    assert pytest.approx(1.5, abs=1e-12) == point.D
     assert point.m == pytest.approx([0, 0.5, 0.5, 0], abs=1e-12)
     assert 0 <= point.gap <= 1e-9
 
@@ -241,7 +244,7 @@ def test_a_linear_programme_that_fails_leaves_an_honest_gap(monkeypatch, status)
     monkeypatch.setattr(convex, "linprog", failing)
     monkeypatch.setattr(convex.np.linalg, "lstsq", lambda a, b, rcond: (np.zeros(a.shape[1]),))
     point = rate_distortion(HALF, cost, beta=INF)
-    assert point.R == pytest.approx(math.log(2), abs=1e-12)
+    assert pytest.approx(math.log(2), abs=1e-12) == point.R
     assert point.lower_bound <= 1.5 <= point.D + 1e-12
 
 
@@ -252,7 +255,7 @@ def test_a_linear_programme_that_fails_leaves_an_honest_gap(monkeypatch, status)
 )
 def test_one_symbol_or_one_latent_leaves_no_choice(p, cost, D, target):
     point = rate_distortion(p, cost, **target)
-    assert (point.D, point.R) == (pytest.approx(D, abs=1e-14), 0)
+    assert (pytest.approx(D, abs=1e-14), 0) == (point.D, point.R)
     assert point.gap <= 1e-13
 
 
@@ -303,10 +306,10 @@ def test_costs_and_beta_scale_together(problem, power, scale):
 def test_targets_are_met_at_any_scale(scale):
     """A distortion in units of the scale, and a rate, have one β in those units."""
     by_rate = rate_distortion(TOY, SQUARES * scale, rate=0.7)
-    assert by_rate.R == pytest.approx(0.7, abs=1e-10)
+    assert pytest.approx(0.7, abs=1e-10) == by_rate.R
     again = rate_distortion(TOY, SQUARES * scale, distortion=by_rate.D)
-    assert again.D == pytest.approx(by_rate.D, rel=1e-9)
-    assert again.R == pytest.approx(0.7, abs=1e-8)
+    assert pytest.approx(by_rate.D, rel=1e-9) == again.D
+    assert pytest.approx(0.7, abs=1e-8) == again.R
     assert by_rate.beta / scale == pytest.approx(0.0106, rel=0.2)
 
 
@@ -332,15 +335,15 @@ def test_the_curve_falls_and_is_convex(problem, several):
         for second in points:
             bound = second.D + first.beta * second.R + 1e-13 * (1 + abs(second.D))
             assert first.lower_bound <= bound
-    for first, second in zip(points[:-1], points[1:], strict=True):
+    for first, second in itertools.pairwise(points):
         room = 1e-13 * (1 + abs(first.D))
         if second.beta > 1.01 * first.beta:
             gained = (first.gap + second.gap) / (second.beta - first.beta)
-            assert second.R <= first.R + gained + 1e-13
-            assert second.D >= first.D - second.beta * gained - room
+            assert first.R + gained + 1e-13 >= second.R
+            assert first.D - second.beta * gained - room <= second.D
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=20)
 @given(problems(max_size=4), st.sampled_from([0.0, 0.03, 0.5, 2.0, 50.0]))
 def test_both_methods_agree(problem, beta):
     """Blahut–Arimoto reaches the same D + βR, and lowers it or leaves it in every step."""
@@ -348,7 +351,7 @@ def test_both_methods_agree(problem, beta):
     fast = rate_distortion(p, cost, beta=beta)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        slow = rate_distortion(p, cost, beta=beta, method="blahut-arimoto", max_iter=3000)
+        slow = rate_distortion(p, cost, beta=beta, method="blahut-arimoto", max_iter=1000)
     room = 1e-14 * (1 + abs(fast.objective) + beta)
     assert slow.objective >= fast.lower_bound - room
     assert fast.objective >= slow.lower_bound - room
@@ -388,7 +391,7 @@ def test_targets_are_met_and_certified(problem, share, at_rate):
     D = ends[0].D + share * (ends[1].D - ends[0].D)
     if at_rate:
         point = rate_distortion(p, cost, rate=R)
-        assert point.R == pytest.approx(R, abs=1e-10)
+        assert pytest.approx(R, abs=1e-10) == point.R
         assert point.objective == point.D
     else:
         point = rate_distortion(p, cost, distortion=D)
@@ -416,7 +419,7 @@ def test_targets_are_met_and_certified(problem, share, at_rate):
 )
 def test_where_rounding_hides_the_rate_the_least_rate_is_returned(p, cost, distortion):
     point = rate_distortion(p, cost, distortion=distortion)
-    assert point.D <= distortion
+    assert distortion >= point.D
     assert point.R <= 1e-14
     assert point.converged
 
@@ -425,8 +428,8 @@ def test_where_rounding_hides_the_cost_any_rate_can_be_had():
     """The costs differ by less than the last place of D, so R falls while D stays."""
     cost = 2.0**53 + np.array([[0.0, 2.0], [2.0, 0.0]])
     point = rate_distortion(HALF, cost, rate=0.3)
-    assert point.R == pytest.approx(0.3, abs=1e-10)
-    assert point.D == pytest.approx(2.0**53, abs=4)
+    assert pytest.approx(0.3, abs=1e-10) == point.R
+    assert pytest.approx(2.0**53, abs=4) == point.D
 
 
 @pytest.mark.parametrize("method", ["newton", "blahut-arimoto"])
@@ -441,9 +444,16 @@ def test_the_ends_of_the_curve_can_be_asked_for(method):
         ({"distortion": INF}, 0.5, 0),
     ):
         point = rate_distortion(HALF, BINARY, method=method, **target)
-        assert (point.D, point.R) == pytest.approx((D, R), abs=1e-12)
+        assert pytest.approx((D, R), abs=1e-12) == (point.D, point.R)
         assert point.gap <= 1e-13
         assert ("slack" in point.message) == (target.get("distortion", 0) > 0.5)
+
+
+def test_a_target_that_the_first_guess_hits_needs_no_search():
+    """The first β is the slope of the chord between the ends."""
+    point = rate_distortion(HALF, BINARY, beta=0.5 / math.log(2), tol=1e-12)
+    again = rate_distortion(HALF, BINARY, rate=point.R)
+    assert (again.beta, again.R) == pytest.approx((point.beta, point.R), abs=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -490,7 +500,7 @@ def test_a_latent_all_but_dead_still_serves_its_symbol(beta, D, R):
     """At small β it pays to use m = 1e-300, though g underflows beside it."""
     curve = CostCurve(HALF, BINARY, marginal=np.array([1.0, 1e-300]))
     point = curve.at(beta)
-    assert (point.D, point.R) == (pytest.approx(D, abs=1e-99), pytest.approx(R, rel=1e-12))
+    assert (pytest.approx(D, abs=1e-99), pytest.approx(R, rel=1e-12)) == (point.D, point.R)
     assert point.objective == pytest.approx(D + (beta * R if beta < INF else 0), rel=1e-12)
 
 
@@ -551,7 +561,7 @@ def test_a_start_is_taken_and_one_that_cannot_work_is_refused():
     best = rate_distortion(TOY, SQUARES, beta=0.01)
     again = rate_distortion(TOY, SQUARES, beta=0.01, start=best.m, method="blahut-arimoto")
     assert again.iterations == 0
-    assert rate_distortion(HALF, ERASING, rate=0.3, start=start).R == pytest.approx(0.3)
+    assert pytest.approx(0.3) == rate_distortion(HALF, ERASING, rate=0.3, start=start).R
 
 
 @pytest.mark.parametrize("target", [{"beta": 0.01}, {"rate": 0.5}, {"distortion": 0.01}])

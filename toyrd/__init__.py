@@ -3,6 +3,7 @@
 from .convex import RateDistortion, rate_distortion
 from .decoders import BernoulliDecoder, DecoderFamily
 from .encoders import best_encoder, smooth_encoder
+from .frontier import Frontier, frontier
 from .gaussian import GaussianDecoder
 from .measures import entropy, kl_divergence, mutual_information
 from .mixing import GlobalFamily
@@ -15,6 +16,7 @@ __all__ = [
     "BernoulliDecoder",
     "ConvergenceWarning",
     "DecoderFamily",
+    "Frontier",
     "GaussianDecoder",
     "GlobalFamily",
     "Model",
@@ -27,6 +29,7 @@ __all__ = [
     "best_marginal",
     "empirical",
     "entropy",
+    "frontier",
     "kl_divergence",
     "mutual_information",
     "rate_distortion",

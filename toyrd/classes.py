@@ -27,6 +27,9 @@ Family = GlobalFamily | BernoulliDecoder
 SURE = 30.0
 """Log-odds at which a pixel counts as certain, so that the search stays among finite numbers."""
 
+FAR = 100.0
+"""How many times a log-linear encoder's greatest logit its offsets are."""
+
 FAINT = -60.0
 """Least logarithm of a free encoder's entries at a start; an exact zero could never be left."""
 
@@ -54,7 +57,9 @@ class ModelClass:
 
     is the simple encoder. For x on a line it is that of Appendix E; for images x is the vector
     of pixels, so that each latent has a direction w_z of its own and an offset: the natural
-    extension, in which a latent still sees one projection of x.
+    extension, in which a latent still sees one projection of x. As the offsets grow it becomes
+    log-linear in x; so is the best response to rows of independent pixels at any β, to which a
+    simple encoder comes as near as one likes.
 
     Parameters
     ----------
@@ -158,12 +163,15 @@ class ModelClass:
         return self.variables(Tables(log_e, self._log_mass(log_e), phi))
 
     def variables(self, tables: Tables) -> Array:
-        """Return the variables of the member of this class that lies nearest to other tables."""
+        """Return the variables of a member of this class that is, or is like, other tables.
+
+        A smaller class's tables have a member that is no worse.
+        """
         encoder, decoder, _ = self.free
         parts = []
         if not encoder:
-            assert tables.phi is not None, "a free encoder is not of the simple form"
-            parts.append(tables.phi)
+            phi = self._log_linear(tables.log_e) if tables.phi is None else tables.phi
+            parts.append(phi)
         elif decoder:
             parts.append(np.maximum(tables.log_e, FAINT))
         if not decoder:
@@ -171,6 +179,20 @@ class ModelClass:
         if self.shapes[2] != (0,):
             parts.append(np.maximum(tables.log_m, FAINT))
         return np.concatenate([part.ravel() for part in parts])
+
+    def _log_linear(self, log_e: Array) -> Array:
+        """Return φ of an encoder that is log-linear in x, fitted to another.
+
+        With b_z = B + c_z/2B and w_z = a_z/2B the logits −(w_z·x − b_z)² differ between
+        latents by a_z·x − c_z only, but for terms that vanish as B grows.
+        """
+        logits = log_e - log_e.mean(axis=1, keepdims=True)
+        weight = np.sqrt(self.p)[:, None]
+        phi = np.linalg.lstsq(weight * self.inputs, weight * logits, rcond=None)[0]
+        offset = 1.0 + FAR * float(np.abs(self.inputs @ phi).max())
+        phi /= 2 * offset
+        phi[-1] += offset
+        return np.asarray(phi)
 
     def _rows(self, tables: Tables) -> Array:
         """Return parameters of the family, fitted if the tables have none."""

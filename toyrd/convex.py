@@ -122,8 +122,9 @@ class CostCurve:
 
     def at(self, beta: float, start: RateDistortion | None = None) -> RateDistortion:
         """Solve at β, warm from another point's marginal if the method can revive latents."""
-        cold = start is None or self.method != "newton"
-        return self.from_marginal(beta, None if cold else start.m)
+        if start is None or self.method != "newton":
+            return self.from_marginal(beta, None)
+        return self.from_marginal(beta, start.m)
 
     def from_marginal(self, beta: float, m: Array | None) -> RateDistortion:
         """Solve at β from a marginal, or from a cold start."""
@@ -187,9 +188,10 @@ class CostCurve:
         first = np.full(self.cost.shape[1], 1 / self.cost.shape[1]) if m is None else m
         lost = np.flatnonzero(kernel.offset + kernel.mixture(first)[1] < 1e-300)
         if lost.size:
+            symbol = np.flatnonzero(self.alive)[lost[0]]
             raise ValueError(
-                f"start gives no mass to a latent that symbol {np.flatnonzero(self.alive)[lost[0]]} "
-                "may use; Blahut-Arimoto never revives one, so start from m(z) > 0 for every z"
+                f"start gives no mass to a latent that symbol {symbol} may use; Blahut-Arimoto "
+                "never revives one, so start from m(z) > 0 for every z"
             )
         return first
 

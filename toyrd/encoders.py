@@ -111,7 +111,8 @@ def smooth_encoder(p: ArrayLike, n_z: int | None = None, *, rate: float = SMOOTH
     n_z : int, optional
         Number of latents; by default n_x.
     rate : float
-        Information in nats. Where no width gives so much, the narrowest kernel is returned.
+        Information in nats. Where no width gives so much, the narrowest kernel is returned;
+        where rounding hides so little, a kernel that is all but flat.
 
     Returns
     -------
@@ -141,10 +142,11 @@ def smooth_encoder(p: ArrayLike, n_z: int | None = None, *, rate: float = SMOOTH
 
     low, high = -3.0, np.log(p.size) + 10
     if excess(low) <= 0:
-        return respond(distance, flat, 2 * np.exp(2 * low))[0]
-    while excess(high) > 0:
-        high += 5
-    width = float(brentq(excess, low, high, xtol=1e-15, rtol=1e-15))
+        width = low
+    elif excess(high) >= 0:  # rounding hides so little information
+        width = high
+    else:
+        width = float(brentq(excess, low, high, xtol=1e-15, rtol=1e-15))
     return respond(distance, flat, 2 * np.exp(2 * width))[0]
 
 

@@ -62,9 +62,10 @@ class FamilyState:
         rows = self.problem.family.log_rows(self.parameters)
         d = np.exp(rows)
         # Where p e underflows, the fit did not see it, and may forbid what costs nothing.
-        faint = (e.T > 0) & ((rows > -np.inf) | (self.problem.p * e.T == 0))
+        p = self.problem.p
+        faint = (p > 0) & (e.T > 0) & ((rows > -np.inf) | (p * e.T == 0))
         np.maximum(d, SMALLEST, out=d, where=faint)
-        return Model(self.problem.p, e, d, self.m)
+        return Model(p, e, d, self.m)
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def draw_columns(columns: Sequence[Column], inputs: Array) -> Figure:
     3
     """
     caption = textwrap.wrap(CAPTION, int(18 * (MARGIN + len(columns) * (2 * SIZE + GAP))))
-    below = 0.6 + 0.13 * len(caption)
+    below = 0.7 + 0.13 * len(caption)
     width = MARGIN + SIZE + len(columns) * (2 * SIZE + GAP) + 0.2
     height = 0.75 + SIZE * len(inputs) + below
     with figure_style():

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
-from .checks import Array, as_cost
+from .checks import Array, as_cost, frozen
 from .convex import CostCurve
 from .encoders import sharpest_encoder, smooth_encoder, squared_distance
 from .kernel import EPS
@@ -74,18 +74,29 @@ def _tie_break(p: Array, rate: float, sharp: Array, prefer: ArrayLike | None) ->
     cost = squared_distance(p.size, n_z) if prefer is None else as_cost("prefer", prefer, p)
     curve = CostCurve(p, cost, tol=1e-13)
     finest = curve.at(0.0)
-    if rate <= finest.R:
-        chosen = "squared distance" if prefer is None else "the cost preferred"
-        point = meet(curve, "rate", rate)
-        return point.e, f"global optimum, not unique: of those at this rate, the least {chosen}"
+    chosen = "squared distance" if prefer is None else "the cost preferred"
+    message = f"global optimum, not unique: of those at this rate, the least {chosen}"
+    if rate > finest.R:
+        message = "global optimum, not unique: this rate is above what the preferred cost asks for"
+    point = meet(curve, "rate", min(rate, finest.R))
+    return _with_information(p, point.e, sharp, rate), message
+
+
+def _with_information(p: Array, e: Array, sharp: Array, rate: float) -> Array:
+    """Return e moved to I = rate exactly, towards the sharp encoder or towards one that is deaf.
+
+    Where costs tie but for rounding, β is so small that the rate of m says little of I.
+    """
+    missing = rate - mutual_information(p[:, None] * e)
+    if abs(missing) <= 1e-13:
+        return e
+    other = sharp if missing > 0 else np.tile(p @ e, (p.size, 1))
 
     def excess(share: float) -> float:
-        return mutual_information(p[:, None] * _blend(finest.e, sharp, share)) - rate
+        return mutual_information(p[:, None] * _blend(e, other, share)) - rate
 
-    share = float(brentq(excess, 0.0, 1.0, xtol=1e-16)) if excess(1.0) > 0 else 1.0
-    return _blend(finest.e, sharp, share), (
-        "global optimum, not unique: this rate is above what the preferred cost asks for"
-    )
+    share = brentq(excess, 0.0, 1.0, xtol=1e-16) if excess(1.0) * missing > 0 else 1.0
+    return _blend(e, other, float(share))
 
 
 def _blend(first: Array, second: Array, share: float) -> Array:
@@ -110,6 +121,7 @@ def _certified(
         converged=True,
         message=message,
         history=as_history([]),
+        parameters=frozen(np.zeros((0, 0))),
     )
 
 

@@ -74,7 +74,7 @@ class Kernel:
         return D, R, self.base + self.beta * nats if self.beta < np.inf else D
 
     def _measure_faint(self, live: Index, m: Array) -> tuple[float, float, float]:
-        """Return D, R and F where g underflows: the latents that suit a symbol are all but dead."""
+        """Return D, R and F where g underflows: what suits a symbol is all but dead."""
         cost = self.cost[:, live]
         floor = cost.min(axis=1)
         e, log_g = respond(cost, m[live], self.beta)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from scipy.optimize import brentq
 
 from .convex import CostCurve
 from .corner import extreme_fit, is_perfect, sparse_fit
-from .mixing import LARGE, FamilyCurve, FamilyPoint, as_family, relative, sparser
+from .mixing import HUGE, LARGE, FamilyCurve, FamilyPoint, as_family, relative, sparser
 from .polish import Polish
 from .target import MET, edge
 
@@ -46,7 +47,7 @@ def meet_family(curve: FamilyCurve, name: str, target: float) -> FamilyPoint:
     ends = curve.at(0.0), curve.at(np.inf)
     if (end := edge(ends, name, target, False)) is not None:
         return end
-    high, fit = ends[1], None
+    high, fit = replace(ends[1], beta=HUGE), None
     for beta in ABOVE:
         low = curve.at(beta, high if beta < 1.1 else None)
         if excess(low) >= 0:

@@ -23,8 +23,8 @@ from .polish import Polish
 
 __all__ = ["BoundedFamily", "GlobalFamily"]
 
-LARGE = 1e4
-"""A β at which R > 0 does not pay, unless costs are huge."""
+LARGE, HUGE = 1e4, 1e6
+"""β at which R > 0 does not pay, unless costs are large, or huge."""
 
 COINCIDE = (0.97, 0.999, 1 - 1e-5, 1 - 1e-7, 1 - 1e-9)
 """Affinities Σ √(d d') above which rows are tried as one, the boldest first."""
@@ -105,6 +105,7 @@ class FamilyCurve:
         Its certificate is theirs: the least D + βR is concave in β.
         """
         beta = first.beta ** (1 - share) * second.beta**share
+        beta = beta if first.beta else share * second.beta
         theta = np.concatenate([first.parameters, second.parameters])
         m = np.concatenate([(1 - share) * first.m, share * second.m])
         point = CostCurve(self.p, self.cost(theta), tol=self.tol).evaluate(beta, m)
@@ -123,7 +124,7 @@ class FamilyCurve:
         theta = self.family.fit(np.eye(self.p.size)[live] if beta == 0 else self.p[None], None)
         point = CostCurve(self.p, self.cost(theta), tol=self.tol).at(beta)
         gap, rigorous = point.gap, self.rigorous
-        for large in (b for b in (LARGE, 1e2 * LARGE) if b <= beta):
+        for large in (b for b in (LARGE, HUGE) if b <= beta):
             proof = self.certify(large, theta, np.ones(1))[0]
             gap, rigorous = proof.gap, proof.rigorous
             if proof.converged:

@@ -1,7 +1,7 @@
 """Search: the best model found in each of the eight classes at each β, and what they span.
 
-Notation: signs as in `classes`; -+- lies inside -++ and ++-, which lie inside +++. A smaller
-class starts the search in a larger one, so that the larger is never worse at any β.
+Notation: signs as in `classes`; -+- lies inside -++ and ++-, which lie inside +++. What is found
+in one class starts the search in the next, and a larger class is never worse at any β.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ __all__ = ["NAMES", "Found", "coupled", "search", "search_all"]
 
 NAMES = tuple("".join(signs) for signs in product("-+", repeat=3))
 """Signs of encoder, decoder and marginal, smaller classes before those that hold them."""
+
+ORDER = ("+--", "+-+", "---", "--+", "++-", "+++", "-+-", "-++")
+"""In which classes are searched: free encoders are found first and show simple ones the way."""
 
 ROUGH = 30
 """Steps taken from every start; only the best goes on."""
@@ -120,45 +123,60 @@ def search_all(
     """
     results: dict[str, list[Found]] = {}
     generator = as_rng(rng)
+    for name in ORDER:
+        solved = _solved(data, name, betas)
+        for best in solved:
+            callback(best)
+        near = [results[other] for other in results if _differ(other, name) == 1]
+        hints = [[found[i].tables for found in near] for i in range(len(betas))]
+        results[name] = solved or search(
+            data.model_class(name),
+            betas,
+            hints=[[tables for tables in each if tables is not None] for each in hints],
+            starts=starts,
+            steps=steps,
+            rng=generator,
+            callback=callback,
+        )
+    return _nested(data, results, steps)
+
+
+def _differ(name: str, other: str) -> int:
+    """Return in how many signs two classes differ."""
+    return sum(a != b for a, b in zip(name, other, strict=True))
+
+
+def _nested(data: Data, results: dict[str, list[Found]], steps: int) -> dict[str, list[Found]]:
+    """Return the results by name, a class no worse than the smaller ones that it holds."""
+    nested: dict[str, list[Found]] = {}
     for name in NAMES:
-        found = _solved(data, name, betas)
-        if found is None:
-            smaller = [results[other] for other in results if _inside(other, name)]
-            hints = [
-                [tables for best in smaller if (tables := best[i].tables) is not None]
-                for i in range(len(betas))
-            ]
-            one = data.model_class(name)
-            found = search(
-                one,
-                betas,
-                hints=hints,
-                starts=starts,
-                steps=steps,
-                rng=generator,
-                callback=callback,
-            )
-        else:
-            for best in found:
-                callback(best)
-        results[name] = found
-    return results
+        inside = [nested[n] for n in nested if _differ(n, name) == n.count("-") - name.count("-")]
+        one, nested[name] = data.model_class(name), list(results[name])
+        for i, found in enumerate(results[name]):
+            least = min((other[i] for other in inside), key=_objective, default=found)
+            better = least.objective < found.objective and not found.certified
+            if better and least.tables is not None:
+                start = one.variables(least.tables)
+                nested[name][i] = _found(one, found.beta, *one.descend(start, found.beta, steps))
+    return nested
 
 
-def _inside(small: str, large: str) -> bool:
-    """Tell whether one class lies in another and differs from it by one sign."""
-    pairs = [pair for pair in zip(small, large, strict=True) if pair[0] != pair[1]]
-    return pairs == [("-", "+")]
+def _objective(found: Found) -> float:
+    return found.objective
 
 
-def _solved(data: Data, name: str, betas: Sequence[float]) -> list[Found] | None:
-    """Return the optima of a class for which theory gives them, or None."""
+def _found(one: ModelClass, beta: float, variables: Array, _: float) -> Found:
+    return Found(one.name, beta, one.model(variables, beta), tables=one.tables(variables, beta))
+
+
+def _solved(data: Data, name: str, betas: Sequence[float]) -> list[Found]:
+    """Return the optima of a class for which theory gives them, or nothing."""
     if name == "+++":
         solutions = [solve(data.p, beta=beta, n_z=data.n_z) for beta in betas]
     elif name == "+-+" and isinstance(data.family, GlobalFamily):
         solutions = list(frontier(data.p, decoder=data.family, betas=betas))
     else:
-        return None
+        return []
     return [
         Found(name, beta, solution.model, certified=solution.gap <= PROVEN)
         for beta, solution in zip(betas, solutions, strict=True)
@@ -216,10 +234,7 @@ def search(
     for i in reversed(range(len(betas) - 1)):
         back = one.descend(best[i + 1][0], betas[i], steps)
         best[i] = min(best[i], back, key=_value)
-    return [
-        Found(one.name, beta, one.model(point, beta), tables=one.tables(point, beta))
-        for beta, (point, _) in zip(betas, best, strict=True)
-    ]
+    return [_found(one, beta, *end) for beta, end in zip(betas, best, strict=True)]
 
 
 def _value(end: tuple[Array, float]) -> float:

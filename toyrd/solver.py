@@ -254,6 +254,7 @@ def _from_point(point: RateDistortion, d: Array) -> Solution:
         message=point.message,
         rigorous=point.rigorous,
         history=point.history,
+        parameters=frozen(np.zeros((0, 0))),
     )
 
 

@@ -205,7 +205,8 @@ def binned_gaussians(means: Array, widths: Array, n_bins: int) -> Array:
         z = (edges - means[:, None]) / widths[:, None]
     # On the right of the mean the mirrored difference keeps its relative precision.
     right = z[:, :-1] > 0
-    return np.where(right, ndtr(-z[:, :-1]) - ndtr(-z[:, 1:]), ndtr(z[:, 1:]) - ndtr(z[:, :-1]))
+    mirrored = ndtr(-z[:, :-1]) - ndtr(-z[:, 1:])
+    return np.asarray(np.where(right, mirrored, ndtr(z[:, 1:]) - ndtr(z[:, :-1])))
 
 
 def toy_source(
