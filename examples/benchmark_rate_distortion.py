@@ -38,7 +38,7 @@ SIZES = (30, 60, 125, 250, 500, 1000, 2000, 4096)
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="measure the rate-distortion solver")
-    parser.add_argument("--cap", type=float, default=10, help="seconds a β for Blahut-Arimoto")
+    parser.add_argument("--cap", type=float, default=30, help="seconds a β for Blahut-Arimoto")
     parser.add_argument("--quick", action="store_true", help="small sizes and no peers")
     parser.add_argument("--output", default="figures/rate_distortion_speed.png")
     parser.add_argument("--memory", type=int, help=argparse.SUPPRESS)

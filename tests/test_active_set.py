@@ -44,11 +44,3 @@ def test_more_than_can_be_had_ends_at_a_cap_with_a_feasible_and_better_answer(mo
         return (y - m) @ N @ (y - m) / 2 - slopes @ (y - m)
 
     assert value(y) <= value(best) + 1e-9
-
-
-def test_a_step_that_gains_nothing_is_not_taken(monkeypatch):
-    assert kernel.line_search(np.ones(1), np.ones(1), slope=-1.0, noise=0.0) == 0
-    assert kernel.line_search(np.ones(1), np.full(1, -2.0), slope=1.0, noise=0.0) == 0
-    monkeypatch.setattr(kernel, "line_search", lambda *_: 0.0)
-    table, m = np.array([[1.0, 0.2], [0.1, 1.0]]), np.array([0.9, 0.1])
-    np.testing.assert_array_equal(kernel.restricted(np.full(2, 0.5), 0.0, table, m, 1e-9), m)

@@ -1,6 +1,7 @@
 """The convex core: what its parts promise, where a whole solve seldom looks."""
 
 import math
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toyrd import kernel, rate_distortion
-from toyrd.kernel import Kernel, cover, line_search, quadratic, restricted
+from toyrd.kernel import Kernel, cover, line_search, newton, quadratic
 from toyrd.testing import distributions, tables
 
 INF = math.inf
@@ -57,11 +58,13 @@ def test_no_step_is_taken_against_the_slope_or_where_nothing_is_gained():
     assert line_search(p, np.array([1e-16, -1e-16]), -1e-20, 1e-19) == 1
 
 
-def test_where_no_step_helps_the_marginal_is_kept(monkeypatch):
+@pytest.mark.parametrize("small", [0, kernel.SMALL])
+def test_where_no_step_helps_the_marginal_is_kept(monkeypatch, small):
+    monkeypatch.setattr(kernel, "SMALL", small)
     monkeypatch.setattr(kernel, "line_search", lambda *_: 0.0)
-    m = np.array([0.9, 0.1])
-    kept = restricted(np.array([0.5, 0.5]), 0.0, np.array([[1.0, 0.1], [0.1, 1.0]]), m, 1e-12)
-    assert kept.tolist() == m.tolist()
+    core = Kernel(np.array([0.5, 0.5]), np.array([[0.0, 2.0], [2.0, 0.0]]), 1.0)
+    kept = [m.tolist() for m, _ in islice(newton(core, np.array([0.9, 0.1]), 1e-12), 3)]
+    assert kept == [[0.9, 0.1]] * 3
 
 
 @law

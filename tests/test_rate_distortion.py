@@ -526,6 +526,12 @@ LEGAL = {"p": [0.5, 0.5], "cost": [[0, 1], [1, 0]], "beta": 1}
         ({"cost": [[0, math.nan], [1, 0]]}, ValueError, r"cost\[0, 1\] is nan"),
         ({"cost": [[0, 1], [-INF, 0]]}, ValueError, "row 1 of cost has -inf"),
         ({"cost": [[0, 1], [INF, INF]]}, ValueError, r"row 1 of cost has \+inf everywhere"),
+        (
+            {"cost": [[0, INF], [1e308, 0]]},
+            ValueError,
+            r"row 1 of cost has a cost of size 1e\+308",
+        ),
+        ({"cost": [[-2e300, 1], [1, 0]]}, ValueError, r"row 0 of cost has a cost of size 2e\+300"),
         ({"beta": -1}, ValueError, "beta is -1.0"),
         ({"beta": math.nan}, ValueError, "beta is nan"),
         ({"beta": "1"}, TypeError, "beta must be one number"),

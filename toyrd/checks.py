@@ -20,6 +20,10 @@ SUM_TOLERANCE = 1e-10
 """How far from 1 a distribution may sum; what rounding leaves is far below it."""
 
 
+LARGEST_COST = 1e300
+"""Finite costs are no larger, so that sums and differences of a few do not overflow."""
+
+
 def as_array(name: str, value: ArrayLike, *, ndim: int | None = None) -> Array:
     """Return `value` as a non-empty float64 array of `ndim` axes, or say what it is instead."""
     try:
@@ -100,7 +104,22 @@ def as_cost(name: str, value: ArrayLike, p: Array) -> Array:
     ):
         if rows.any():
             raise ValueError(f"row {int(np.argmax(rows))} of {name} has {rule}")
+    _not_huge(name, array)
     return array
+
+
+def _not_huge(name: str, cost: Array) -> None:
+    """Raise if a finite cost is so large that differences could overflow."""
+    high = cost.max()
+    if high == np.inf:
+        high = cost.max(where=cost < np.inf, initial=0.0)
+    worst = max(float(high), -float(cost.min()))
+    if worst > LARGEST_COST:
+        row = int(np.argmax((np.abs(cost) == worst).any(axis=1)))
+        raise ValueError(
+            f"row {row} of {name} has a cost of size {worst:g}; sizes above {LARGEST_COST:g} "
+            "overflow: change the unit of cost, and of beta with it, or write inf to forbid a pair"
+        )
 
 
 def has_shape(name: str, array: Array, shape: tuple[int, ...] | None) -> None:

@@ -134,7 +134,7 @@ class CostCurve:
         if beta == np.inf and np.isfinite(self.live_cost).all(axis=0).any():
             return self._collapsed(kernel)
         first = self._first(kernel, m)
-        threshold = kernel.threshold(self.tol, kernel.measure(first)[2])
+        threshold = kernel.threshold(self.tol, kernel.objective(kernel.mixture(first)[1]))
         steps = self._steps(kernel, first, threshold)
         iterates: list[Array] = []
         for last, c in islice(steps, self.max_iter + 1):
