@@ -133,7 +133,11 @@ def test_collapse_and_the_limit_of_beta():
 def test_the_callback_hears_of_every_iteration():
     heard = []
     solution = solve(
-        [0.5, 0.3, 0.2], beta=0.5, start="random", rng=0, callback=lambda *news: heard.append(news)
+        [0.5, 0.3, 0.2],
+        beta=0.5,
+        start="random",
+        starts=1,
+        callback=lambda *news: heard.append(news),
     )
     assert [iteration for iteration, _ in heard] == list(range(1, solution.iterations + 1))
     assert [objective for _, objective in heard] == solution.history["objective"].tolist()

@@ -2,6 +2,7 @@
 
 import re
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,15 +20,23 @@ anything = st.recursive(
     max_leaves=4,
 )
 
+
+class Foreign:
+    """An array of another library that must not be converted."""
+
+    def __array__(self, dtype=None, copy=None):
+        raise RuntimeError("call detach first")
+
+
 CASES = [
     # as_array and what every array shares
     (
         checks.as_distribution,
         [[0.5, 0.5]],
         ValueError,
-        "a must have 1 axes, but its shape is (1, 2)",
+        "a must have 1 axis, but its shape is (1, 2)",
     ),
-    (checks.as_distribution, 1.0, ValueError, "a must have 1 axes, but its shape is ()"),
+    (checks.as_distribution, 1.0, ValueError, "a must have 1 axis, but its shape is ()"),
     (checks.as_distribution, [], ValueError, "a is empty: its shape is (0,); give it one"),
     (
         checks.as_distribution,
@@ -35,9 +44,23 @@ CASES = [
         ValueError,
         "a must be a rectangular array of numbers",
     ),
-    (checks.as_distribution, "1", TypeError, "a must hold real numbers, not <U1"),
+    (checks.as_distribution, "1", TypeError, "a must hold real numbers, not a str"),
     (checks.as_distribution, [1j], TypeError, "a must hold real numbers, not complex128"),
-    (checks.as_distribution, None, TypeError, "a must hold real numbers, not object"),
+    (checks.as_distribution, None, TypeError, "a must hold real numbers, not a NoneType"),
+    (checks.as_distribution, dict, TypeError, "not a type; make one first: dict(...)"),
+    (
+        checks.as_distribution,
+        SimpleNamespace(a=1),
+        TypeError,
+        "a must hold real numbers, not a SimpleNamespace; pass its .a",
+    ),
+    (checks.as_distribution, Foreign(), TypeError, "a cannot be made a numpy array: call detach"),
+    (
+        checks.as_distribution,
+        np.ma.masked_greater([0.5, 0.5, 9.0], 1),
+        ValueError,
+        "a has masked entries; fill them",
+    ),
     # distributions
     (
         checks.as_distribution,
@@ -72,8 +95,10 @@ CASES = [
         ValueError,
         "a[0] sums to 2.0, a[1] sums to 2.0, a[2] sums to 2.0;",
     ),
+    (checks.as_table, [[0.5, 0.8], [0.5, 0.2]], ValueError, "; its columns do: is it transposed?"),
     (checks.as_table, [[2]] * 5, ValueError, "a[2] sums to 2.0 and 2 rows more; divide each row"),
     # counts
+    (lambda _, value: checks.as_callback(value), 3, TypeError, "callback must be callable, not 3"),
     (checks.as_count, 2.0, TypeError, "a must be an integer, not 2.0"),
     (checks.as_count, "2", TypeError, "a must be an integer, not '2'"),
     (checks.as_count, None, TypeError, "a must be an integer, not None"),
@@ -186,7 +211,9 @@ def test_a_cost_that_breaks_a_rule_is_refused(cost, message):
 
 def test_a_cost_may_forbid_pairs_and_whatever_concerns_symbols_without_mass():
     cost = np.array([[0.0, np.inf, -3.0], [np.inf, np.inf, np.inf]])
-    assert checks.as_cost("cost", cost, np.array([1.0, 0.0])) is cost
+    kept = checks.as_cost("cost", cost, np.array([1.0, 0.0]))
+    np.testing.assert_array_equal(kept, cost)
+    assert not kept.flags.writeable
 
 
 def test_rng_is_a_seed_or_a_generator():

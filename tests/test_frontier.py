@@ -404,7 +404,7 @@ def test_a_local_search_warns_once_too():
         ({"betas": [1, -0.5]}, ValueError, r"betas\[1\] is -0.5, but a β lies between 0 and inf"),
         ({"betas": [np.nan]}, ValueError, r"betas\[0\] is nan"),
         ({"betas": []}, ValueError, "betas is empty"),
-        ({"betas": [[1.0]]}, ValueError, "betas must have 1 axes"),
+        ({"betas": [[1.0]]}, ValueError, "betas must have 1 axis"),
         ({"betas": ["a"]}, TypeError, "betas must hold real numbers"),
         ({"n": 1}, ValueError, "n is 1, but must be at least 2"),
         ({"tolerance": -1}, ValueError, "tolerance is -1.0"),

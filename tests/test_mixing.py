@@ -194,7 +194,7 @@ def test_a_cap_on_rounds_is_told(toy):
     with pytest.warns(ConvergenceWarning, match="max_iter"):
         answer = solve(toy.p, beta=1.001, decoder=GaussianDecoder(), max_iter=1, tol=1e-12)
     assert not answer.converged
-    assert answer.message == "best mixture found: see the gap"
+    assert answer.message == "best mixture found, whose error the gap bounds"
     better = solve(toy.p, beta=1.001, decoder=GaussianDecoder())
     assert answer.lower_bound <= better.objective
 

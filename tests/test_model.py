@@ -294,7 +294,7 @@ TABLES = {"p": [0.5, 0.5], "e": [[1, 0], [0, 1]], "d": [[1, 0], [0, 1]], "m": [0
     [
         ({"p": [0.5, 0.6]}, ValueError, "p must sum to 1, but sums to 1.1"),
         ({"m": [1.5, -0.5]}, ValueError, r"m\[1\] is -0.5; a probability lies between 0 and 1"),
-        ({"m": [[1.0]]}, ValueError, r"m must have 1 axes, but its shape is \(1, 1\)"),
+        ({"m": [[1.0]]}, ValueError, r"m must have 1 axis, but its shape is \(1, 1\)"),
         ({"e": [[1, 0], [1, 1]]}, ValueError, r"row of e must sum to 1, but e\[1\] sums to 2.0"),
         ({"d": [[1, 0], [np.nan, 1]]}, ValueError, r"d\[1, 0\] is nan"),
         ({"d": [[1, 0], [np.inf, 1]]}, ValueError, r"d\[1, 0\] is inf"),

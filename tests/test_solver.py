@@ -1,5 +1,6 @@
 """solve: the numbers of the paper's figure, global optima, targets and refusals."""
 
+import copy
 import dataclasses
 import math
 import pickle
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from toyrd import (
     BernoulliDecoder,
     ConvergenceWarning,
+    bars_and_stripes,
     best_decoder,
     best_marginal,
     entropy,
@@ -27,6 +29,7 @@ law = settings(deadline=None, max_examples=40)
 TOY = toy_source()
 H = entropy(TOY.p)
 SHARP_ROWS = np.array([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6]])
+PICTURES = bars_and_stripes(2)
 THIRDS = np.array([0.5, 0.25, 0.25])
 
 
@@ -253,11 +256,11 @@ def test_a_family_starts_at_random_and_keeps_its_parameters():
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({}, ValueError, "exactly one of beta, rate, distortion; none was given"),
-        ({"beta": 1, "rate": 1}, ValueError, "beta and rate was given"),
+        ({}, ValueError, "exactly one of beta, rate, distortion; given: none"),
+        ({"beta": 1, "rate": 1}, ValueError, "given: beta and rate"),
         ({"p": [0.5, 0.6], "beta": 1}, ValueError, "p must sum to 1, but sums to 1.1"),
         ({"p": [], "beta": 1}, ValueError, "p is empty"),
-        ({"p": [[1.0]], "beta": 1}, ValueError, "p must have 1 axes"),
+        ({"p": [[1.0]], "beta": 1}, ValueError, "p must have 1 axis"),
         ({"beta": -1}, ValueError, "beta is -1.0"),
         ({"beta": math.nan}, ValueError, "beta is nan"),
         ({"beta": "big"}, TypeError, "beta must be one number"),
@@ -303,10 +306,11 @@ def test_bad_arguments_are_named(options, error, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"rate": 1.1}, "rate is 1.1, but the range reachable with 3 latents, .* 0 to 1.0397"),
+        ({"rate": 1.1}, "rate is 1.1, but the range reachable with 3 latents is 0 to 1.0397"),
         ({"rate": 1, "n_z": 2}, "range reachable with 2 latents, .* is 0 to 0.693147180"),
         ({"distortion": -0.1}, "distortion is -0.1, but the range .* is 0 to 1.0397"),
-        ({"distortion": 0.1, "n_z": 2}, "is 0.34657.* to 1.0397"),
+        ({"distortion": 0.1, "n_z": 2}, "2 latents, split .* is 0.34657.* to 1.0397"),
+        ({"rate": 0.7, "marginal": [0.5, 0.5, 0]}, "this marginal is 0 to 0.69314"),
         ({"rate": 1.1, "start": "smooth"}, "range reachable with 3 latents is 0 to 1.0397"),
         ({"distortion": -1, "start": "random", "n_z": 5}, "is 0 to 1.0397"),
         ({"distortion": 0.1, "marginal": [0.5, 0.5]}, "reachable with 2 latents is 0.34657"),
@@ -351,7 +355,7 @@ def test_a_start_that_cannot_meet_its_target_says_so():
     """Equal rows tell nothing apart, so the alternation can never lower D."""
     with pytest.warns(ConvergenceWarning, match="try another start"):
         solution = solve(THIRDS, distortion=0.5, start=np.full((3, 3), 1 / 3))
-    assert solution.message == "local: the distortion cannot be met from this start"
+    assert solution.message == "local search, which cannot meet the distortion"
     assert not solution.converged
 
 
@@ -367,6 +371,10 @@ def test_solutions_are_read_only_and_survive_pickling(options):
     with pytest.raises(dataclasses.FrozenInstanceError):
         solution.gap = 0.0
     other = pickle.loads(pickle.dumps(solution))
+    for twin in (other, copy.deepcopy(solution)):
+        assert not twin.history.flags.writeable
+        for table in (twin.model.p, twin.model.e, twin.model.d, twin.model.m, twin.model.e_z):
+            assert not table.flags.writeable
     assert (other.objective, other.gap, other.message) == (
         solution.objective,
         solution.gap,
@@ -374,6 +382,17 @@ def test_solutions_are_read_only_and_survive_pickling(options):
     )
     assert (other.history == solution.history).all()
     assert repr(solution).startswith("Solution(\n  beta = ")
+
+
+def test_of_several_random_starts_the_best_is_kept():
+    """min over starts, the first of them the same whatever their number; the message counts."""
+    family = BernoulliDecoder(PICTURES.images)
+    several = {"decoder": family, "n_z": 6, "beta": 1.2}
+    found = [solve(PICTURES.p, starts=n, **several) for n in (1, 2, 4)]
+    assert found[0].objective >= found[1].objective >= found[2].objective
+    assert found[2].objective == solve(PICTURES.p, **several).objective  # 4 is the default
+    assert found[2].message == "best of 4 starts of a local search, whose error the gap bounds"
+    assert found[0].message == "local search, whose error the gap bounds"
 
 
 def test_the_best_responses_are_those_of_the_solution():

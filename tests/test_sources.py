@@ -237,7 +237,7 @@ ROWS = {"p_z": [0.5, 0.5], "p_x_given_z": [[1, 0, 0], [0, 0.5, 0.5]]}
         ({"means": [1]}, ValueError, r"means must have shape \(2,\), but its shape is \(1,\)"),
         ({"means": ["a", "b"]}, TypeError, "means must hold real numbers, not <U1"),
         ({"widths": [1, np.nan]}, ValueError, r"widths\[1\] is nan"),
-        ({"widths": 1}, ValueError, r"widths must have 1 axes, but its shape is \(\)"),
+        ({"widths": 1}, ValueError, r"widths must have 1 axis, but its shape is \(\)"),
         (
             {"images": [[1, 2, 3]]},
             ValueError,

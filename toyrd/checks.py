@@ -9,6 +9,8 @@ is reported with the argument's name, the place, its value and the way out.
 from __future__ import annotations
 
 import operator
+import reprlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,6 @@ Array = NDArray[np.float64]
 
 SUM_TOLERANCE = 1e-10
 """How far from 1 a distribution may sum; what rounding leaves is far below it."""
-
 
 LARGEST_COST = 1e300
 """Finite costs are no larger, so that sums and differences of a few do not overflow."""
@@ -30,18 +31,32 @@ def as_array(name: str, value: ArrayLike, *, ndim: int | None = None) -> Array:
         raw = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} must be a rectangular array of numbers: {error}") from None
+    except Exception as error:  # whatever a foreign array raises on its way
+        raise TypeError(f"{name} cannot be made a numpy array: {error}") from None
     if raw.dtype.kind not in "fiub":
         raise TypeError(
-            f"{name} must hold real numbers, not {raw.dtype}; convert it with numpy.asarray"
+            f"{name} must hold real numbers, not {_kind(value, raw)}{_way_out(name, value)}"
         )
+    if np.ma.is_masked(value):
+        raise ValueError(f"{name} has masked entries; fill them, or leave their symbols out")
     array = raw.astype(np.float64, copy=False)
     if ndim is not None and array.ndim != ndim:
-        raise ValueError(f"{name} must have {ndim} axes, but its shape is {array.shape}")
+        axes = "1 axis" if ndim == 1 else f"{ndim} axes"
+        raise ValueError(f"{name} must have {axes}, but its shape is {array.shape}")
     if array.size == 0:
-        raise ValueError(
-            f"{name} is empty: its shape is {array.shape}; give it one symbol or more"
-        )
+        raise ValueError(f"{name} is empty: its shape is {array.shape}; give it one entry or more")
     return array
+
+
+def _kind(value: object, raw: NDArray[Any]) -> str:
+    return f"a {type(value).__name__}" if raw.ndim == 0 else str(raw.dtype)
+
+
+def _way_out(name: str, value: object) -> str:
+    """Return what to do with a value that is no array, if that can be told."""
+    if isinstance(value, type):
+        return f"; make one first: {value.__name__}(...)"
+    return f"; pass its .{name}" if hasattr(value, name) else ""
 
 
 def _place(index: tuple[Any, ...]) -> str:
@@ -64,7 +79,8 @@ def as_distribution(name: str, value: ArrayLike, *, ndim: int | None = 1) -> Arr
         total = float(array.sum())
     if abs(total - 1) > SUM_TOLERANCE:
         raise ValueError(
-            f"{name} must sum to 1, but sums to {total!r}; divide it by its sum if that is meant"
+            f"{name} must sum to 1, but sums to {total!r}; divide it by its "
+            "sum if that is meant, in float64"
         )
     return array
 
@@ -80,15 +96,17 @@ def as_table(name: str, value: ArrayLike, *, shape: tuple[int, int] | None = Non
     if off.size:
         named = ", ".join(f"{name}[{i}] sums to {sums[i]!s}" for i in off[:3])
         more = f" and {off.size - 3} rows more" if off.size > 3 else ""
+        turned = np.abs(array.sum(axis=0) - 1).max() <= SUM_TOLERANCE
+        advice = "divide each row by its sum, in float64, if that is meant"
         raise ValueError(
             f"every row of {name} must sum to 1, but {named}{more}; "
-            "divide each row by its sum if that is meant"
+            + ("its columns do: is it transposed?" if turned else advice)
         )
     return array
 
 
 def as_cost(name: str, value: ArrayLike, p: Array) -> Array:
-    """Return `value` as a cost table with one row for each symbol of `p`."""
+    """Return a read-only copy of a cost table with one row for each symbol of `p`."""
     array = as_array(name, value, ndim=2)
     if array.shape[0] != p.size:
         raise ValueError(
@@ -105,7 +123,7 @@ def as_cost(name: str, value: ArrayLike, p: Array) -> Array:
         if rows.any():
             raise ValueError(f"row {int(np.argmax(rows))} of {name} has {rule}")
     _not_huge(name, array)
-    return array
+    return frozen(array)
 
 
 def _not_huge(name: str, cost: Array) -> None:
@@ -150,11 +168,11 @@ def as_number(
     kind = getattr(getattr(value, "dtype", None), "kind", "f")
     # float() would parse text, unpack arrays and drop imaginary parts.
     if isinstance(value, str | bytes) or getattr(value, "ndim", 0) > 0 or kind not in "fiub":
-        raise TypeError(f"{name} must be one number, not {value!r}")
+        raise TypeError(f"{name} must be one number, not {reprlib.repr(value)}")
     try:
         number = float(value)
     except (TypeError, ValueError):
-        raise TypeError(f"{name} must be one number, not {value!r}") from None
+        raise TypeError(f"{name} must be one number, not {reprlib.repr(value)}") from None
     except OverflowError as error:
         raise ValueError(f"{name} is out of range: {error}") from None
     if not low <= number <= high or (open_low and number == low):
@@ -168,12 +186,19 @@ def as_count(name: str, value: Any, *, low: int = 1) -> int:
     try:
         number = operator.index(value)
     except TypeError:
-        raise TypeError(f"{name} must be an integer, not {value!r}") from None
+        raise TypeError(f"{name} must be an integer, not {reprlib.repr(value)}") from None
     if number < low:
         raise ValueError(f"{name} is {number}, but must be at least {low}")
     if number >= 2**63:
         raise ValueError(f"{name} is {number}, but must be below 2**63")
     return number
+
+
+def as_callback(value: Callable[..., object] | None) -> Callable[..., object] | None:
+    """Return `value` if it can be called, or None."""
+    if value is not None and not callable(value):
+        raise TypeError(f"callback must be callable, not {reprlib.repr(value)}")
+    return value
 
 
 def as_rng(rng: int | np.random.Generator | None) -> np.random.Generator:
@@ -184,6 +209,17 @@ def as_rng(rng: int | np.random.Generator | None) -> np.random.Generator:
         raise type(error)(
             f"rng must be a seed (an integer ≥ 0) or a numpy.random.Generator, not {rng!r}"
         ) from None
+
+
+class ReadOnly:
+    """Keep the arrays of a dataclass read-only when it is copied or unpickled."""
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        for value in state.values():
+            for array in value if isinstance(value, tuple) else (value,):
+                if isinstance(array, np.ndarray):
+                    array.flags.writeable = False
 
 
 def frozen(array: Array) -> Array:

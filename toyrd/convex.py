@@ -104,7 +104,7 @@ class CostCurve:
     ) -> None:
         if method not in METHODS:
             raise ValueError(f"method is {method!r}, but must be one of {', '.join(METHODS)}")
-        self.p, self.cost, self.marginal, self.method = p, cost, marginal, method
+        self.p, self.cost, self.marginal, self.method = frozen(p), cost, marginal, method
         self.tol = as_number("tol", tol, low=0, open_low=True)
         cap = (200 if method == "newton" else 100_000) if max_iter is None else max_iter
         self.max_iter = as_count("max_iter", cap, low=0)

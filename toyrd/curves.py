@@ -16,7 +16,7 @@ from .checks import Array
 from .decoders import DecoderFamily
 from .free import free_optimum
 from .solution import ConvergenceWarning, Solution
-from .solver import solve
+from .solver import random_encoder, solve
 
 
 @dataclass(frozen=True)
@@ -47,16 +47,10 @@ class LocalCurve:
     def at(self, beta: float, start: Solution | None = None) -> Solution:
         """Return the best of a warm start and some drawn anew, the same at the same β."""
         rng = np.random.default_rng([self.seed, int(np.float64(beta).view(np.uint64))])
-        starts = [self._draw(rng) for _ in range(self.starts)]
+        starts = [random_encoder(self.p, self.n_z, self.decoder, rng) for _ in range(self.starts)]
         if start is not None:
             starts.append(np.asarray(start.model.e))
         return min((self._solve(beta, e) for e in starts), key=lambda found: found.objective)
-
-    def _draw(self, rng: np.random.Generator) -> Array:
-        seeded = getattr(self.decoder, "seeded_encoder", None)
-        if seeded is not None:
-            return np.asarray(seeded(self.p, self.n_z, rng=rng))
-        return rng.dirichlet(np.ones(self.n_z), size=self.p.size)
 
     def _solve(self, beta: float, e: Array) -> Solution:
         with warnings.catch_warnings():

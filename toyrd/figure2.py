@@ -219,6 +219,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _command(options: argparse.Namespace) -> tuple[Figure, str]:
     source = toy_source()
     if options.model == "appendix-e":
+        if options.decoder != "free":
+            raise ValueError("argument --decoder: the model appendix-e has its own; leave it out")
         columns = train_columns(source, rate=options.rate, rng=options.seed, steps=options.steps)
     else:
         family = GaussianDecoder(source.p.size) if options.decoder == "gaussian" else None

@@ -30,11 +30,14 @@ def free_optimum(
         e, message = _free_at(p, n_z, target)
         return _certified(p, e, name, target, target, message)
     sharp = sharpest_encoder(p, n_z)
-    most = mutual_information(p[:, None] * sharp)
+    most = mutual_information(p[:, None] * sharp) if n_z < p.size else H
     aim = target if name == "rate" else H - target
     if aim > most + MET:
-        raise unreachable(name, target, H, most, f"{n_z} latents, split as evenly as was found,")
+        split = ", split as evenly as was found," if n_z < p.size else ""
+        raise unreachable(name, target, H, most, f"{n_z} latents{split}")
     e, message = _tie_break(p, min(max(aim, 0.0), most), sharp, prefer)
+    if aim < 0:
+        message = "global optimum: the target is slack, no rate is needed"
     return _certified(p, e, name, target, 1.0, message)
 
 
@@ -58,7 +61,9 @@ def _free_at(p: Array, n_z: int, beta: float) -> tuple[Array, str]:
     if beta < 1:
         if n_z >= p.size:
             return sharpest_encoder(p, n_z), "global optimum: a lossless code, as for every β < 1"
-        return sharpest_encoder(p, n_z), "a split of the symbols into n_z groups: see the gap"
+        return sharpest_encoder(
+            p, n_z
+        ), "a split of the symbols into n_z groups, whose error the gap bounds"
     if beta > 1:
         e = np.zeros((p.size, n_z))
         e[:, 0] = 1

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from .checks import (
     Array,
     as_array,
+    as_callback,
     as_cost,
     as_count,
     as_distribution,
@@ -32,7 +33,7 @@ from .mixing import FamilyCurve, FamilyPoint, GlobalFamily
 from .model import SMALLEST
 from .sandwich import Sandwich
 from .solution import ConvergenceWarning
-from .solver import Decoder, _as_decoder, _default_tol, _family_message, _from_point
+from .solver import Decoder, as_decoder, default_tol, family_message, from_point
 from .sweep import Curve, Point, Sweep, Workers, numbers, spread_over
 
 if TYPE_CHECKING:
@@ -87,11 +88,11 @@ class Frontier:
         """Return a point as the result that it stands for."""
         if isinstance(point, FamilyPoint):
             rows = np.maximum(np.exp(-point.cost.T), SMALLEST)
-            message = _family_message(point.converged, point.rigorous)
-            solution = _from_point(point, rows)
+            message = family_message(point.converged, point.rigorous)
+            solution = from_point(point, rows)
             return replace(solution, parameters=point.parameters, message=message)
         if self.decoder is not None and isinstance(point, RateDistortion):
-            return _from_point(point, self.decoder)
+            return from_point(point, self.decoder)
         return point
 
     def __repr__(self) -> str:
@@ -272,7 +273,7 @@ def frontier(
     tol: float | None = None,
     max_iter: int | None = None,
     starts: int = 4,
-    rng: int | np.random.Generator | None = None,
+    rng: int | np.random.Generator = 0,
     callback: Callable[..., object] | None = None,
 ) -> Frontier:
     r"""Compute the least D for every rate: the points that minimise D + βR for many β.
@@ -311,8 +312,8 @@ def frontier(
         Cap on iterations for each β.
     starts : int
         Number of random starts for each β of a local search, besides the warm one.
-    rng : int or numpy.random.Generator, optional
-        For these starts.
+    rng : int or numpy.random.Generator
+        For these starts; by default a seed, so that answers repeat.
     callback : callable, optional
         Called as ``callback(done, point)`` after each point, with the number done.
 
@@ -348,12 +349,12 @@ def frontier(
     p = as_distribution("p", p)
     chosen = None if betas is None else _as_betas(betas)
     n, tolerance = as_count("n", n, low=2), as_number("tolerance", tolerance, low=0)
-    tol = as_number("tol", _default_tol(decoder) if tol is None else tol, low=0, open_low=True)
+    tol = as_number("tol", default_tol(decoder) if tol is None else tol, low=0, open_low=True)
     cap = None if max_iter is None else as_count("max_iter", max_iter)
     fixed = None if marginal is None else as_distribution("marginal", marginal)
     if cost is not None and decoder is not None:
         raise ValueError("give decoder or cost, not both: a decoder is the cost −log d(x|z)")
-    table = _as_decoder(decoder, p) if cost is None else as_cost("cost", cost, p)
+    table = as_decoder(decoder, p) if cost is None else as_cost("cost", cost, p)
     latents = _latents(p, n_z, table, fixed, "decoder" if cost is None else "cost")
     curve: Curve
     if isinstance(table, np.ndarray):
@@ -368,7 +369,7 @@ def frontier(
         curve = LocalCurve(p, table, fixed, latents, as_count("starts", starts), seed, tol, cap)
     convex = not isinstance(curve, LocalCurve)
     with spread_over(workers) as (spread, size):
-        sweep = Sweep(curve, convex, spread, size, callback)
+        sweep = Sweep(curve, convex, spread, size, as_callback(callback))
         points = sweep.placed(n, tolerance) if chosen is None else sweep.at(chosen)
     found: Frontier = Frontier(
         tuple(points),

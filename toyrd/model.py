@@ -16,6 +16,7 @@ from scipy.special import xlogy
 
 from .checks import (
     Array,
+    ReadOnly,
     as_count,
     as_distribution,
     as_number,
@@ -155,7 +156,7 @@ def _table_over(name: str, table: ArrayLike, n_rows: int) -> Array:
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
-class Model:
+class Model(ReadOnly):
     r"""Bundle the tables p, e, d, m, read-only, with all that the paper computes from them.
 
     .. math:: D = -Σ p\,e \log d, \quad R = Σ p\,e \log(e/m), \quad H - D ≤ I ≤ R
@@ -183,8 +184,8 @@ class Model:
     >>> model = Model(p=[0.5, 0.5], e=[[1, 0], [0, 1]], d=[[1, 0], [0, 1]], m=[0.5, 0.5])
     >>> model
     Model(n_x=2, n_z=2: H=0.693147, D=0, R=0.693147, I=0.693147, ELBO=-0.693147)
-    >>> bool(model.H - model.D <= model.I <= model.R)
-    True
+    >>> bool(model.H - model.D <= model.I + 1e-12), bool(model.I <= model.R + 1e-12)
+    (True, True)
 
     References
     ----------

@@ -90,6 +90,9 @@ class AppendixE:
         self.n_d = self.n_x if decoder == "output" else self.n_z
         self.size = 3 * self.n_z + 2 * self.n_d
 
+    def __repr__(self) -> str:
+        return f"AppendixE(n_x={self.n_x}, n_z={self.n_z}, decoder={self.decoder!r})"
+
     def inputs(self, n: int) -> Array:
         """Return the rows (input, −1) of n symbols: times (w, b) they give w·input − b."""
         return np.stack([np.linspace(0, self.scale, n), -np.ones(n)], axis=1)

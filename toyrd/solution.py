@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from .checks import ReadOnly
 from .model import Model
 
 __all__ = ["ConvergenceWarning", "Solution"]
@@ -25,7 +26,7 @@ class ConvergenceWarning(UserWarning):
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
-class Result:
+class Result(ReadOnly):
     """Hold what every answer carries, whichever solver gave it."""
 
     beta: float
@@ -40,10 +41,12 @@ class Result:
     def _summary(self, **numbers: float) -> str:
         lines = [f"{name} = {value:.10g}" for name, value in numbers.items()]
         state = "converged" if self.converged else "not converged"
+        if self.iterations:
+            state += f" after {self.iterations} iteration{'s' * (self.iterations > 1)}"
         lines += [
             f"objective = {self.objective:.10g}, lower bound = {self.lower_bound:.10g}, "
             f"gap = {self.gap:.2g}",
-            f"{state} after {self.iterations} iterations: {self.message}",
+            f"{state}: {self.message}",
         ]
         return f"{type(self).__name__}(\n  " + "\n  ".join(lines) + "\n)"
 
@@ -85,6 +88,16 @@ class Solution(Result):
     def __repr__(self) -> str:
         model = self.model
         return self._summary(beta=self.beta, H=model.H, D=model.D, R=model.R, I=model.I)
+
+    @property
+    def D(self) -> float:
+        """Distortion of the model in nats."""
+        return self.model.D
+
+    @property
+    def R(self) -> float:
+        """Rate of the model in nats."""
+        return self.model.R
 
 
 def as_history(rows: Iterable[tuple[float, float, float, float]]) -> NDArray[np.void]:

@@ -6,6 +6,8 @@ D = H − R* and no less; D + βR ≥ min(1, β) H for any tables whatever.
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +16,7 @@ from numpy.typing import ArrayLike
 from .alternation import Alternation, Callback, State, settle
 from .checks import (
     Array,
+    as_callback,
     as_cost,
     as_count,
     as_distribution,
@@ -23,20 +26,21 @@ from .checks import (
     frozen,
     has_shape,
 )
-from .convex import CostCurve, RateDistortion, answer, stated
+from .convex import OPTIMUM, CostCurve, RateDistortion, answer, stated
 from .decoders import DecoderFamily
 from .encoders import as_log_cost, smooth_encoder
-from .free import free_optimum, lower_bound, refuse_unreachable
+from .free import free_optimum, lower_bound, refuse_unreachable, unreachable
 from .kernel import EPS
 from .meeting import meet_family
 from .mixing import FamilyCurve, GlobalFamily
 from .model import SMALLEST, Model
-from .solution import Solution, as_history, warn_unconverged
+from .solution import ConvergenceWarning, Solution, as_history, warn_unconverged
 from .target import MET, edge, meet, one_target, sharpened
 
 __all__ = ["solve"]
 
 Decoder = ArrayLike | DecoderFamily | None
+LOCAL, MISSED = "local search", "cannot meet"
 
 
 def solve(
@@ -49,8 +53,9 @@ def solve(
     marginal: ArrayLike | None = None,
     n_z: int | None = None,
     start: ArrayLike | str | None = None,
+    starts: int = 4,
     prefer: ArrayLike | None = None,
-    rng: int | np.random.Generator | None = None,
+    rng: int | np.random.Generator = 0,
     tol: float | None = None,
     max_iter: int | None = None,
     callback: Callback | None = None,
@@ -81,11 +86,16 @@ def solve(
         Number of latents; by default that of `decoder`, `marginal` or `start`, or else n_x. A
         family solved globally finds its own number; given one, it is solved by alternation.
     start : array_like (n_x, n_z) or {"smooth", "random"}, optional
-        Encoder to start the alternation from, or the name of one.
+        Encoder to start the alternation from, or the name of one. By default, where the
+        alternation is all there is: random ones for a family, the smooth one otherwise.
+    starts : int
+        Number of random starts, of which the best answer is kept.
     prefer : array_like, shape (n_x, n_z), optional
-        Cost table that picks among the optimal encoders at a rate, all tables being free.
-    rng : int or numpy.random.Generator, optional
-        For the start "random".
+        Cost table that picks among the optimal encoders at a rate or distortion, all tables
+        being free.
+    rng : int or numpy.random.Generator
+        For random starts, which a family may draw in its own way (see
+        `BernoulliDecoder.seeded_encoder`); by default a seed, so that answers repeat.
     tol : float, optional
         Largest gap of a certified answer, by default 1e-10, or 1e-8 for a family; the
         alternation stops when an iteration gains less than a hundredth of it.
@@ -119,33 +129,36 @@ def solve(
     """
     p = as_distribution("p", p)
     name, target = one_target(beta=beta, rate=rate, distortion=distortion)
-    tol = as_number("tol", _default_tol(decoder) if tol is None else tol, low=0, open_low=True)
+    tol = as_number("tol", default_tol(decoder) if tol is None else tol, low=0, open_low=True)
     cap = None if max_iter is None else as_count("max_iter", max_iter)
     fixed = None if marginal is None else as_distribution("marginal", marginal)
-    table = _as_decoder(decoder, p)
+    table = as_decoder(decoder, p)
     first = _as_start(start, p)
     width = _width(p, n_z, decoder=table, marginal=fixed, start=first, prefer=prefer)
+    free = start is None and table is None and fixed is None
+    if prefer is not None and (name == "beta" or not free):
+        raise ValueError(
+            "prefer picks among optima only at a rate or distortion, where decoder, marginal "
+            "and start are free; leave it out"
+        )
+    if free:
+        return free_optimum(p, width, name, target, prefer)
     if start is None and isinstance(table, np.ndarray):
         sharp = sharpened(tol, name)
         curve = CostCurve(p, as_log_cost(table), marginal=fixed, tol=sharp, max_iter=cap)
-        return _from_point(answer(curve, name, target), table)
+        return from_point(answer(curve, name, target), table)
     if start is None and isinstance(table, GlobalFamily) and fixed is None and n_z is None:
         return _globally(FamilyCurve(p, table, tol=tol, max_iter=cap), name, target)
-    if start is None and table is None and fixed is None:
-        return free_optimum(p, width, name, target, prefer)
-    if prefer is not None:
-        raise ValueError(
-            "prefer picks among optima only where decoder, marginal and start are free"
-        )
-    if not isinstance(first, np.ndarray):
-        named = first or ("smooth" if table is None else "random")
-        first = _named_start(named, p, width, rng)
     task = Alternation(p, name, target, table, fixed)
     _refuse_unreachable(task, width)
-    return _alternate(task, first, tol=tol, cap=cap or 10_000, callback=callback)
+    if first is None:
+        first = "smooth" if table is None else "random"
+    encoders = _encoders(task, first, width, as_count("starts", starts), as_rng(rng))
+    found = [_alternate(task, e, tol, cap or 10_000, as_callback(callback)) for e in encoders]
+    return _best(found)
 
 
-def _default_tol(decoder: Decoder) -> float:
+def default_tol(decoder: Decoder) -> float:
     """Return 1e-10, or 1e-8 for a bound over a continuous family, which costs cells."""
     return 1e-8 if isinstance(decoder, GlobalFamily) else 1e-10
 
@@ -154,7 +167,7 @@ def _globally(curve: FamilyCurve, name: str, target: float) -> Solution:
     """Return the solution of a family, by its certificate or by D ≥ H − R, the sharper one."""
     point = curve.at(target) if name == "beta" else meet_family(curve, name, target)
     point = stated(point, name, target)
-    solution = _from_point(point, np.maximum(np.exp(-point.cost.T), SMALLEST))
+    solution = from_point(point, np.maximum(np.exp(-point.cost.T), SMALLEST))
     known = lower_bound(solution.model, name, target)
     bound = max(point.lower_bound, known)
     rigorous = point.rigorous or point.lower_bound <= known
@@ -168,19 +181,19 @@ def _globally(curve: FamilyCurve, name: str, target: float) -> Solution:
         lower_bound=point.objective - gap,
         converged=converged,
         rigorous=rigorous,
-        message=_family_message(converged, rigorous),
+        message=family_message(converged, rigorous),
         parameters=point.parameters,
     )
 
 
-def _family_message(converged: bool, rigorous: bool) -> str:
+def family_message(converged: bool, rigorous: bool) -> str:
     if not converged:
-        return "best mixture found: see the gap"
+        return "best mixture found, whose error the gap bounds"
     how = "certified" if rigorous else "as far as a search"
     return f"global optimum over the family, {how} over its whole box of parameters"
 
 
-def _as_decoder(decoder: Decoder, p: Array) -> Array | DecoderFamily | None:
+def as_decoder(decoder: Decoder, p: Array) -> Array | DecoderFamily | None:
     if decoder is None:
         return None
     if isinstance(decoder, DecoderFamily):
@@ -236,13 +249,39 @@ def _width(
     return next(iter(widths.values()), p.size)
 
 
-def _named_start(name: str, p: Array, n_z: int, rng: int | np.random.Generator | None) -> Array:
-    if name == "smooth":
-        return smooth_encoder(p, n_z)
-    return as_rng(rng).dirichlet(np.ones(n_z), size=p.size)
+def _encoders(
+    task: Alternation, start: Array | str, n_z: int, starts: int, rng: np.random.Generator
+) -> list[Array]:
+    """Return the encoders to start from."""
+    if isinstance(start, np.ndarray):
+        return [start]
+    if start == "smooth":
+        return [smooth_encoder(task.p, n_z)]
+    return [random_encoder(task.p, n_z, task.decoder, rng) for _ in range(starts)]
 
 
-def _from_point(point: RateDistortion, d: Array) -> Solution:
+def random_encoder(p: Array, n_z: int, decoder: object, rng: np.random.Generator) -> Array:
+    """Draw an encoder to start from, in a way of the family's own if it has one."""
+    seeded = getattr(decoder, "seeded_encoder", None)
+    if seeded is not None:
+        return np.asarray(seeded(p, n_z, rng=rng))
+    return rng.dirichlet(np.ones(n_z), size=p.size)
+
+
+def _best(found: Sequence[Solution]) -> Solution:
+    """Return the best of several local answers, those that converged first; warn if none did."""
+    best = min(found, key=lambda one: (not one.converged, one.objective))
+    if MISSED in best.message:
+        warnings.warn(f"{best.message}; try another start", ConvergenceWarning, stacklevel=3)
+    elif not best.converged:
+        advice = "raise max_iter, or try another start"
+        warn_unconverged("the alternation", best.gap, advice)
+    if len(found) > 1 and best.gap > 0 and best.message.startswith(LOCAL):
+        return replace(best, message=f"best of {len(found)} starts of a {best.message}")
+    return best
+
+
+def from_point(point: RateDistortion, d: Array) -> Solution:
     return Solution(
         model=Model(point.p, point.e, d, point.m),
         beta=point.beta,
@@ -262,6 +301,10 @@ def _refuse_unreachable(task: Alternation, n_z: int) -> None:
     """Raise if no tables that the task allows can meet its target, whatever the start."""
     if task.decoder is None and (task.marginal is None or task.name == "distortion"):
         refuse_unreachable(task.p, n_z, task.name, task.target)
+    elif task.marginal is not None and task.name == "rate":
+        most = -float(np.log(task.marginal[task.marginal > 0].min()))
+        if task.target > most + MET:
+            raise unreachable("rate", task.target, 0.0, most, "this marginal")
     if isinstance(task.decoder, np.ndarray) and task.name != "beta":
         curve = CostCurve(task.p, as_log_cost(task.decoder), marginal=task.marginal)
         edge((curve.at(0.0), curve.at(np.inf)), task.name, task.target, False)
@@ -277,7 +320,7 @@ def _best_for(task: Alternation, model: Model) -> RateDistortion:
 
 
 def _alternate(
-    task: Alternation, e: Array, *, tol: float, cap: int, callback: Callback | None
+    task: Alternation, e: Array, tol: float, cap: int, callback: Callback | None
 ) -> Solution:
     """Run the alternation and certify where it stopped."""
     rest = 0.01 * tol
@@ -289,11 +332,9 @@ def _alternate(
         bound = max(bound, _best_for(task, model).lower_bound)
     gap = max(0.0, objective - bound) + 4 * EPS * abs(objective)
     missed = {"rate": abs(model.R - task.target), "distortion": model.D - task.target}
-    message = "global optimum, certified by the gap" if gap <= tol else "local: see the gap"
+    message = OPTIMUM if gap <= tol else f"{LOCAL}, whose error the gap bounds"
     if missed.get(task.name, 0.0) > MET:
-        converged, message = False, f"local: the {task.name} cannot be met from this start"
-    if not converged:
-        warn_unconverged("the alternation", gap, "raise max_iter, or try another start")
+        converged, message = False, f"{LOCAL}, which {MISSED} the {task.name}"
     return Solution(
         model=model,
         beta=state.beta,

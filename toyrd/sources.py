@@ -17,6 +17,7 @@ from scipy.special import ndtr
 
 from .checks import (
     Array,
+    ReadOnly,
     as_array,
     as_count,
     as_distribution,
@@ -34,7 +35,7 @@ __all__ = ["Source", "bars_and_stripes", "empirical", "toy_source"]
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
-class Source:
+class Source(ReadOnly):
     """Hold a data distribution with its true latent: p(x) = Σ_z* p(z*) p(x|z*).
 
     Parameters

@@ -20,7 +20,6 @@ import numpy as np
 
 from .checks import Array, as_count
 from .convex import RateDistortion
-from .model import Model
 from .sandwich import Sandwich
 from .solution import Solution
 
@@ -104,13 +103,8 @@ def next_tasks(points: Sequence[Point], tolerance: float, convex: bool) -> list[
 
 
 def numbers(points: Sequence[Point], *names: str) -> list[Array]:
-    """Return a field of every point, for each name; D and R of a solution are its model's."""
-
-    def one(point: Point, name: str) -> float:
-        owner = point.model if isinstance(point, Solution) and name in ("D", "R") else point
-        return float(getattr(owner, name))
-
-    return [np.array([one(point, name) for point in points]) for name in names]
+    """Return a field of every point, for each name."""
+    return [np.array([float(getattr(point, name)) for point in points]) for name in names]
 
 
 def along(curve: Curve, tasks: Iterable[Task]) -> Iterator[Point]:
@@ -134,17 +128,9 @@ def packed(point: Point, curve: Any) -> Point:
 
 
 def unpacked(point: Point, curve: Any) -> Point:
-    """Return a point with its tables back, and read-only, which does not survive the journey."""
-    if isinstance(point, Solution):
-        model = point.model
-        arrays = [point.history, point.parameters]
-        point = replace(point, model=Model(model.p, model.e, model.d, model.m))
-    else:
-        arrays = [point.m, *point.iterates, getattr(point, "parameters", point.m)]
-        if point.cost.size == 0:
-            point = replace(point, p=curve.p, cost=curve.cost)
-    for array in arrays:
-        array.flags.writeable = False
+    """Return a point with its tables back."""
+    if isinstance(point, RateDistortion) and point.cost.size == 0:
+        return replace(point, p=curve.p, cost=curve.cost)
     return point
 
 

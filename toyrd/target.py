@@ -25,7 +25,7 @@ def one_target(**targets: float | None) -> tuple[str, float]:
     given = [name for name, value in targets.items() if value is not None]
     if len(given) != 1:
         raise ValueError(
-            f"give exactly one of {', '.join(targets)}; {' and '.join(given) or 'none'} was given"
+            f"give exactly one of {', '.join(targets)}; given: {' and '.join(given) or 'none'}"
         )
     name = given[0]
     low = -np.inf if name == "distortion" else 0.0
