@@ -132,13 +132,8 @@ def test_collapse_and_the_limit_of_beta():
 
 def test_the_callback_hears_of_every_iteration():
     heard = []
-    solution = solve(
-        [0.5, 0.3, 0.2],
-        beta=0.5,
-        start="random",
-        starts=1,
-        callback=lambda *news: heard.append(news),
-    )
+    p, hear = [0.5, 0.3, 0.2], lambda *news: heard.append(news)
+    solution = solve(p, beta=0.5, start="random", starts=1, callback=hear)
     assert [iteration for iteration, _ in heard] == list(range(1, solution.iterations + 1))
     assert [objective for _, objective in heard] == solution.history["objective"].tolist()
 
@@ -165,3 +160,12 @@ def test_a_model_of_the_state_is_valid():
     state, _, _ = run(task, e)
     assert isinstance(task.model(state), Model)
     assert state.m.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("mass", [1e-100, 1e-200, 1e-300])
+@pytest.mark.parametrize("fixed", [{}, {"marginal": [0.7, 0.3]}])
+def test_where_products_underflow_the_decoder_still_allows_them(mass, fixed):
+    """p(x) e(z|x) > 0 in exact numbers means d(x|z) > 0, so D stays what the search found."""
+    p, e = [1.0, mass], [[1.0, 1e-100], [0.5, 0.5]]
+    solution = solve(p, beta=0.5, start=e, **fixed)
+    assert pytest.approx(solution.history["D"][-1], abs=1e-90) == solution.model.D

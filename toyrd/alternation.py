@@ -19,7 +19,7 @@ from .decoders import DecoderFamily
 from .encoders import as_log_cost, respond
 from .families import LEAST_BETA, FamilyProblem, FamilyState
 from .measures import relative_entropy_terms
-from .model import Model, conditional
+from .model import Model, conditional, posterior
 from .target import meet
 
 Row = tuple[float, float, float, float]
@@ -113,7 +113,9 @@ class Alternation:
         """Return the tables of a state as a model."""
         if isinstance(state, FamilyState):
             return state.model()
-        d = self.decoder if isinstance(self.decoder, np.ndarray) else np.exp(-state.cost.T)
+        if isinstance(self.decoder, np.ndarray):
+            return Model(self.p, state.e, self.decoder, state.m)
+        d = posterior(self.p, state.e) if self.decoder is None else np.exp(-state.cost.T)
         return Model(self.p, state.e, d, state.m)
 
 
