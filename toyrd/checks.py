@@ -146,6 +146,18 @@ def has_shape(name: str, array: Array, shape: tuple[int, ...] | None) -> None:
         raise ValueError(f"{name} must have shape {shape}, but its shape is {array.shape}")
 
 
+def one_width(default: int, n_z: int | None, **tables: Any) -> int:
+    """Return the one number of latents of all tables given; m has one axis, d[z, x], e[x, z]."""
+    widths = {} if n_z is None else {"n_z": as_count("n_z", n_z)}
+    for name, table in tables.items():
+        if isinstance(table, np.ndarray):
+            widths[name] = table.shape[0 if name == "decoder" else -1]
+    if len(set(widths.values())) > 1:
+        listed = ", ".join(f"{name}: {width}" for name, width in widths.items())
+        raise ValueError(f"the arguments disagree on the number of latents ({listed})")
+    return next(iter(widths.values()), default)
+
+
 def _non_negative(name: str, array: Array) -> None:
     no_nan(name, array)
     bad = (array < 0) | np.isinf(array)

@@ -8,7 +8,7 @@ straight piece all optimal m share one β, so mixing m moves along the piece.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from itertools import islice
 from typing import Literal, TypeVar
@@ -21,7 +21,8 @@ from .checks import Array, as_cost, as_count, as_distribution, as_number, frozen
 from .encoders import respond
 from .kernel import EPS, Kernel, blahut_arimoto, cover, newton
 from .measures import relative_entropy_terms
-from .solution import Result, as_history, warn_unconverged
+from .model import Model
+from .solution import Result, Solution, as_history, warn_unconverged
 from .target import meet, one_target, sharpened
 
 __all__ = ["RateDistortion", "rate_distortion"]
@@ -29,7 +30,7 @@ __all__ = ["RateDistortion", "rate_distortion"]
 Method = Literal["newton", "blahut-arimoto"]
 METHODS = ("newton", "blahut-arimoto")
 OPTIMUM = "global optimum, certified by the gap"
-STOPPED = "stopped at max_iter: the gap bounds the error"
+STOPPED = "stopped at max_iter, and the gap bounds the error"
 SHARP = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
 """Of HiGHS: the least that it takes."""
 
@@ -70,6 +71,15 @@ class RateDistortion(Result):
         table = respond(self.cost, self.m, self.beta)[0]
         table.flags.writeable = False
         return table
+
+    def solution(self, d: Array) -> Solution:
+        """Return the model of this point with the decoder d, whose −log is the cost."""
+        return Solution(
+            model=Model(self.p, self.e, d, self.m),
+            history=self.history,
+            parameters=frozen(np.zeros((0, 0))),
+            **{one.name: getattr(self, one.name) for one in fields(Result)},
+        )
 
     @cached_property
     def history(self) -> NDArray[np.void]:

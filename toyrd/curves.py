@@ -7,16 +7,16 @@ solutions takes latents that the search does not have.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 
+from .alternation import Alternation
 from .checks import Array
 from .decoders import DecoderFamily
 from .free import free_optimum
-from .solution import ConvergenceWarning, Solution
-from .solver import random_encoder, solve
+from .local import alternate, random_encoder
+from .solution import Solution
 
 
 @dataclass(frozen=True)
@@ -50,17 +50,6 @@ class LocalCurve:
         starts = [random_encoder(self.p, self.n_z, self.decoder, rng) for _ in range(self.starts)]
         if start is not None:
             starts.append(np.asarray(start.model.e))
-        return min((self._solve(beta, e) for e in starts), key=lambda found: found.objective)
-
-    def _solve(self, beta: float, e: Array) -> Solution:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # the sweep warns once, at its end
-            return solve(
-                self.p,
-                beta=beta,
-                decoder=self.decoder,
-                marginal=self.marginal,
-                start=e,
-                tol=self.tol,
-                max_iter=self.max_iter,
-            )
+        task = Alternation(self.p, "beta", beta, self.decoder, self.marginal)
+        found = (alternate(task, e, self.tol, self.max_iter) for e in starts)
+        return min(found, key=lambda one: one.objective)

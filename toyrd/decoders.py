@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
-from .checks import Array, as_array, as_count, as_distribution, as_rng, has_shape
+from .checks import Array, as_array, as_count, as_distribution, as_rng, as_table, has_shape
 from .images import as_images, distinct_images, draw_seeds, is_complete
 
 __all__ = ["BernoulliDecoder", "DecoderFamily"]
@@ -46,6 +46,31 @@ class DecoderFamily(Protocol):
     def fit(self, joint: Array, parameters: Array | None) -> Array:
         """Return the parameters that maximise Σ joint[z, x] log d(x|z), from a guess or None."""
         ...
+
+
+Decoder = ArrayLike | DecoderFamily | None
+
+
+def as_decoder(decoder: Decoder, p: Array) -> Array | DecoderFamily | None:
+    """Return a family as it is, or a table that can produce every symbol of p."""
+    if decoder is None:
+        return None
+    if isinstance(decoder, DecoderFamily):
+        if decoder.n_x != p.size:
+            raise ValueError(
+                f"decoder has rows over {decoder.n_x} symbols, but p has {p.size}; "
+                "make the family for as many"
+            )
+        return decoder
+    table = as_table("decoder", decoder)
+    has_shape("decoder", table, (table.shape[0], p.size))
+    lost = np.flatnonzero((table == 0).all(axis=0) & (p > 0))
+    if lost.size:
+        raise ValueError(
+            f"decoder gives symbol {lost[0]} no probability from any latent, but "
+            f"p[{lost[0]}] is {p[lost[0]]}: every symbol with p > 0 needs one (D would be inf)"
+        )
+    return table
 
 
 class BernoulliDecoder:

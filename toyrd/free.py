@@ -8,10 +8,9 @@ has the least expected cost.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
-from .checks import Array, as_cost, frozen
+from .checks import Array, frozen
 from .convex import CostCurve
 from .encoders import sharpest_encoder, smooth_encoder, squared_distance
 from .kernel import EPS
@@ -21,9 +20,7 @@ from .solution import Solution, as_history
 from .target import MET, meet
 
 
-def free_optimum(
-    p: Array, n_z: int, name: str, target: float, prefer: ArrayLike | None
-) -> Solution:
+def free_optimum(p: Array, n_z: int, name: str, target: float, prefer: Array | None) -> Solution:
     """Return the closed-form optimum with all tables free."""
     H = entropy(p)
     if name == "beta":
@@ -73,10 +70,10 @@ def _free_at(p: Array, n_z: int, beta: float) -> tuple[Array, str]:
     )
 
 
-def _tie_break(p: Array, rate: float, sharp: Array, prefer: ArrayLike | None) -> tuple[Array, str]:
+def _tie_break(p: Array, rate: float, sharp: Array, prefer: Array | None) -> tuple[Array, str]:
     """Return the encoder with I = rate of least expected cost, or one beyond its range."""
     n_z = sharp.shape[1]
-    cost = squared_distance(p.size, n_z) if prefer is None else as_cost("prefer", prefer, p)
+    cost = squared_distance(p.size, n_z) if prefer is None else prefer
     curve = CostCurve(p, cost, tol=1e-13)
     finest = curve.at(0.0)
     chosen = "squared distance" if prefer is None else "the cost preferred"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import operator
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -25,15 +25,15 @@ from .checks import (
     as_distribution,
     as_number,
     as_rng,
+    one_width,
 )
 from .convex import CostCurve, RateDistortion
 from .curves import FreeCurve, LocalCurve
+from .decoders import Decoder, as_decoder
 from .encoders import as_log_cost
-from .mixing import FamilyCurve, FamilyPoint, GlobalFamily
-from .model import SMALLEST
+from .mixing import FamilyCurve, FamilyPoint, GlobalFamily, default_tol
 from .sandwich import Sandwich
 from .solution import ConvergenceWarning
-from .solver import Decoder, as_decoder, default_tol, family_message, from_point
 from .sweep import Curve, Point, Sweep, Workers, numbers, spread_over
 
 if TYPE_CHECKING:
@@ -87,12 +87,9 @@ class Frontier:
     def _dressed(self, point: Point) -> Point:
         """Return a point as the result that it stands for."""
         if isinstance(point, FamilyPoint):
-            rows = np.maximum(np.exp(-point.cost.T), SMALLEST)
-            message = family_message(point.converged, point.rigorous)
-            solution = from_point(point, rows)
-            return replace(solution, parameters=point.parameters, message=message)
+            return point.solution()
         if self.decoder is not None and isinstance(point, RateDistortion):
-            return from_point(point, self.decoder)
+            return point.solution(self.decoder)
         return point
 
     def __repr__(self) -> str:
@@ -355,7 +352,8 @@ def frontier(
     if cost is not None and decoder is not None:
         raise ValueError("give decoder or cost, not both: a decoder is the cost −log d(x|z)")
     table = as_decoder(decoder, p) if cost is None else as_cost("cost", cost, p)
-    latents = _latents(p, n_z, table, fixed, "decoder" if cost is None else "cost")
+    name = "decoder" if cost is None else "cost"
+    latents = one_width(p.size, n_z, **{name: table, "marginal": fixed})
     curve: Curve
     if isinstance(table, np.ndarray):
         price = as_log_cost(table) if cost is None else table
@@ -387,19 +385,6 @@ def _as_betas(value: ArrayLike) -> Array:
     if bad.size:
         raise ValueError(f"betas[{bad[0]}] is {betas[bad[0]]}, but a β lies between 0 and inf")
     return betas
-
-
-def _latents(p: Array, n_z: int | None, table: object, marginal: Array | None, name: str) -> int:
-    """Return the one number of latents that all arguments agree on."""
-    widths = {} if n_z is None else {"n_z": as_count("n_z", n_z)}
-    if isinstance(table, np.ndarray):
-        widths[name] = table.shape[0 if name == "decoder" else 1]
-    if marginal is not None:
-        widths["marginal"] = marginal.size
-    if len(set(widths.values())) > 1:
-        listed = ", ".join(f"{key}: {width}" for key, width in widths.items())
-        raise ValueError(f"the arguments disagree on the number of latents ({listed})")
-    return next(iter(widths.values()), p.size)
 
 
 def _within(name: str, value: ArrayLike, low: float, high: float, hint: str) -> Array:

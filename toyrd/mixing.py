@@ -16,10 +16,12 @@ from scipy.special import logsumexp
 from .ascent import searched_bound
 from .checks import Array, frozen
 from .convex import CostCurve, RateDistortion
-from .decoders import DecoderFamily
+from .decoders import Decoder, DecoderFamily
 from .kernel import EPS
 from .measures import entropy
+from .model import SMALLEST
 from .polish import Polish
+from .solution import Solution
 
 __all__ = ["BoundedFamily", "GlobalFamily"]
 
@@ -66,6 +68,20 @@ class FamilyPoint(RateDistortion):
     """Hold a point of a family's curve: its cost table is −log of the rows that are used."""
 
     parameters: Array
+
+    def solution(self, d: Array | None = None) -> Solution:
+        """Return the model of this point, with its own rows unless others are given."""
+        rows = np.maximum(np.exp(-self.cost.T), SMALLEST) if d is None else d
+        message = "best mixture found, whose error the gap bounds"
+        if self.converged:
+            how = "certified" if self.rigorous else "as far as a search"
+            message = f"global optimum over the family, {how} over its whole box of parameters"
+        return replace(super().solution(rows), parameters=self.parameters, message=message)
+
+
+def default_tol(decoder: Decoder) -> float:
+    """Return 1e-10, or 1e-8 for a bound over a continuous family, which costs cells."""
+    return 1e-8 if isinstance(decoder, GlobalFamily) else 1e-10
 
 
 class FamilyCurve:

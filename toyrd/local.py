@@ -1,0 +1,109 @@
+"""Local searches: the alternation from one start or several, and what is proven of its answer.
+
+Notation: a task says what is fixed and what is aimed at (see `alternation`). The bound on its
+objective is that of any tables whatever, or with a fixed decoder the certified optimum.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from .alternation import Alternation, Callback, State, settle
+from .checks import Array, frozen
+from .convex import OPTIMUM, CostCurve, RateDistortion, stated
+from .encoders import as_log_cost, smooth_encoder
+from .free import lower_bound, refuse_unreachable, unreachable
+from .kernel import EPS
+from .model import Model
+from .solution import ConvergenceWarning, Solution, as_history, warn_unconverged
+from .target import MET, edge, meet
+
+LOCAL, MISSED = "local search", "cannot meet"
+
+
+def refuse_impossible(task: Alternation, n_z: int) -> None:
+    """Raise if no tables that the task allows can meet its target, whatever the start."""
+    if task.decoder is None and (task.marginal is None or task.name == "distortion"):
+        refuse_unreachable(task.p, n_z, task.name, task.target)
+    elif task.marginal is not None and task.name == "rate":
+        most = -float(np.log(task.marginal[task.marginal > 0].min()))
+        if task.target > most + MET:
+            raise unreachable("rate", task.target, 0.0, most, "this marginal")
+    if isinstance(task.decoder, np.ndarray) and task.name != "beta":
+        curve = CostCurve(task.p, as_log_cost(task.decoder), marginal=task.marginal)
+        edge((curve.at(0.0), curve.at(np.inf)), task.name, task.target, False)
+
+
+def encoders(
+    task: Alternation, start: Array | str | None, n_z: int, starts: int, rng: np.random.Generator
+) -> list[Array]:
+    """Return the encoders to start from; None is "random" for a family, or else "smooth"."""
+    if isinstance(start, np.ndarray):
+        return [start]
+    if start == "smooth" or (start is None and task.decoder is None):
+        return [smooth_encoder(task.p, n_z)]
+    return [random_encoder(task.p, n_z, task.decoder, rng) for _ in range(starts)]
+
+
+def random_encoder(p: Array, n_z: int, decoder: object, rng: np.random.Generator) -> Array:
+    """Draw an encoder to start from, in a way of the family's own if it has one."""
+    seeded = getattr(decoder, "seeded_encoder", None)
+    if seeded is not None:
+        return np.asarray(seeded(p, n_z, rng=rng))
+    return rng.dirichlet(np.ones(n_z), size=p.size)
+
+
+def alternate(
+    task: Alternation, e: Array, tol: float, cap: int | None, callback: Callback | None = None
+) -> Solution:
+    """Run the alternation and certify where it stopped."""
+    states, limit = task.states(e), cap or 10_000
+    state, rows, converged = settle(states, tol=0.01 * tol, max_iter=limit, callback=callback)
+    model = task.model(state)
+    objective = state.objective
+    bound = lower_bound(model, task.name, task.target)
+    if isinstance(state, State) and isinstance(task.decoder, np.ndarray):
+        bound = max(bound, _best_for(task, model).lower_bound)
+    gap = max(0.0, objective - bound) + 4 * EPS * abs(objective)
+    missed = {"rate": abs(model.R - task.target), "distortion": model.D - task.target}
+    message = OPTIMUM if gap <= tol else f"{LOCAL}, whose error the gap bounds"
+    if missed.get(task.name, 0.0) > MET:
+        converged, message = False, f"{LOCAL}, which {MISSED} the {task.name}"
+    return Solution(
+        model=model,
+        beta=state.beta,
+        objective=objective,
+        lower_bound=objective - gap,
+        gap=gap,
+        iterations=len(rows),
+        converged=converged,
+        message=message,
+        history=as_history(rows),
+        parameters=frozen(state.parameters),
+    )
+
+
+def _best_for(task: Alternation, model: Model) -> RateDistortion:
+    """Return the certified optimum for a fixed decoder, at the target or what came of it."""
+    curve = CostCurve(task.p, as_log_cost(model.d), marginal=task.marginal)
+    if task.name == "beta":
+        return curve.at(task.target)
+    reached = max(task.target, model.R if task.name == "rate" else model.D)
+    return stated(meet(curve, task.name, reached, nearest=True), task.name, reached)
+
+
+def best_answer(found: Sequence[Solution]) -> Solution:
+    """Return the best of several local answers, those that converged first; warn if none did."""
+    best = min(found, key=lambda one: (not one.converged, one.objective))
+    if MISSED in best.message:
+        warnings.warn(f"{best.message}; try another start", ConvergenceWarning, stacklevel=3)
+    elif not best.converged:
+        advice = "raise max_iter, or try another start"
+        warn_unconverged("the alternation", best.gap, advice)
+    if len(found) > 1 and best.gap > 0 and best.message.startswith(LOCAL):
+        return replace(best, message=f"best of {len(found)} starts of a {best.message}")
+    return best
