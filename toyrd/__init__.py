@@ -1,4 +1,14 @@
-"""Solve the toy model of "Fixing a Broken ELBO" exactly, with certificates."""
+"""Solve the toy model of "Fixing a Broken ELBO" exactly, with certificates.
+
+Tables of your own: `Model`, `best_encoder`, `best_marginal`, `best_decoder`, `entropy`,
+`kl_divergence`, `mutual_information`. The least D + βR, or D at a rate: `solve`, for any cost
+`rate_distortion`, for a whole curve `frontier`; decoder rows of a family: `GaussianDecoder`,
+`BernoulliDecoder`, or your own `DecoderFamily`. Data of known latent: `toy_source`,
+`bars_and_stripes`, `empirical`. Beside these: `toyrd.appendix_e`, the paper's own training,
+`toyrd.testing`, strategies for property tests, and ``python -m toyrd.figure1`` to ``figure4``.
+
+Numbers are in nats; the last axis of a table is the variable left of the bar.
+"""
 
 from .convex import RateDistortion, rate_distortion
 from .decoders import BernoulliDecoder, DecoderFamily

@@ -11,12 +11,13 @@ from __future__ import annotations
 import operator
 import reprlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
+AnyArray = TypeVar("AnyArray", bound=NDArray[Any])
 
 SUM_TOLERANCE = 1e-10
 """How far from 1 a distribution may sum; what rounding leaves is far below it."""
@@ -235,7 +236,14 @@ class ReadOnly:
 
 
 def frozen(array: Array) -> Array:
-    """Return a read-only copy of `array`."""
-    copy = np.array(array, dtype=np.float64)
-    copy.flags.writeable = False
-    return copy
+    """Return a read-only copy of `array`, or itself if it is read-only and so is what it views."""
+    owner = array if array.base is None else array.base
+    if array.flags.writeable or not isinstance(owner, np.ndarray) or owner.flags.writeable:
+        return locked(np.array(array, dtype=np.float64))
+    return array
+
+
+def locked(array: AnyArray) -> AnyArray:
+    """Make an array of one's own read-only, and return it."""
+    array.flags.writeable = False
+    return array

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linprog
 
-from .checks import Array, as_cost, as_count, as_distribution, as_number, frozen, has_shape
+from .checks import Array, as_cost, as_count, as_distribution, as_number, frozen, has_shape, locked
 from .encoders import respond
 from .kernel import EPS, Kernel, blahut_arimoto, cover, newton
 from .measures import relative_entropy_terms
@@ -68,9 +68,7 @@ class RateDistortion(Result):
     @cached_property
     def e(self) -> Array:
         """Encoder e(z|x) ∝ m(z) exp(−cost(x, z)/β), shape (n_x, n_z)."""
-        table = respond(self.cost, self.m, self.beta)[0]
-        table.flags.writeable = False
-        return table
+        return locked(respond(self.cost, self.m, self.beta)[0])
 
     def solution(self, d: Array) -> Solution:
         """Return the model of this point with the decoder d, whose −log is the cost."""

@@ -15,7 +15,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .checks import Array, frozen
+from .checks import Array, locked
 from .decoders import DecoderFamily
 from .measures import relative_entropy_terms
 from .model import SMALLEST, Model
@@ -52,20 +52,22 @@ class FamilyState:
         """The encoder at [x, z], made when it is asked for."""
         live = np.flatnonzero(self.m)
         rows = self.problem.family.log_rows(self.before[live])
-        e = np.zeros((self.m.size, rows.shape[1]))
-        e[live] = self.problem.respond(rows, self.m[live], np.ones(rows.shape[1]))[0]
-        return frozen(e.T)
+        e = self.problem.respond(rows, self.m[live], np.ones(rows.shape[1]))[0]
+        if live.size < self.m.size:
+            e, found = np.zeros((self.m.size, rows.shape[1])), e
+            e[live] = found
+        return locked(e).T
 
     def model(self) -> Model:
         """Return the tables."""
-        e = self.e
-        rows = self.problem.family.log_rows(self.parameters)
-        d = np.exp(rows)
-        # Where p e underflows, the fit did not see it, and may forbid what costs nothing.
-        p = self.problem.p
-        faint = (p > 0) & (e.T > 0) & ((rows > -np.inf) | (p * e.T == 0))
-        np.maximum(d, SMALLEST, out=d, where=faint)
-        return Model(p, e, d, self.m)
+        p, e = self.problem.p, self.e.T
+        d = self.problem.family.log_rows(self.parameters)
+        for row, used in zip(d, e, strict=True):  # row by row, to need no third table
+            # Where p e underflows, the fit did not see it, and may forbid what costs nothing.
+            faint = (p > 0) & (used > 0) & ((row > -np.inf) | (p * used == 0))
+            np.exp(row, out=row)
+            np.maximum(row, SMALLEST, out=row, where=faint)
+        return Model(p, e.T, locked(d), self.m)
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ class FamilyProblem:
 
         Both tables are made in `room`, if there is one: fresh memory costs as much as a product.
         """
-        table, joint = np.empty((2, *rows.shape)) if room is None else room
+        table, joint = (np.empty(rows.shape) for _ in range(2)) if room is None else room
         log_m, log_total = np.log(m), np.empty(weight.size)
 
         def fill(part: slice) -> None:

@@ -25,6 +25,7 @@ from .checks import (
     as_distribution,
     as_number,
     as_rng,
+    locked,
     one_width,
 )
 from .convex import CostCurve, RateDistortion
@@ -106,8 +107,7 @@ class Frontier:
         )
 
     def _numbers(self, name: str) -> Array:
-        values: Array = _locked(*numbers(self.points, name))[0]
-        return values
+        return locked(*numbers(self.points, name))
 
     @cached_property
     def beta(self) -> Array:
@@ -142,8 +142,7 @@ class Frontier:
     @cached_property
     def converged(self) -> NDArray[np.bool_]:
         """Whether each point met its tolerance, shape (n,)."""
-        values: NDArray[np.bool_] = _locked(np.array([one.converged for one in self.points]))[0]
-        return values
+        return locked(np.array([one.converged for one in self.points]))
 
     @cached_property
     def sandwich(self) -> Sandwich:
@@ -166,12 +165,14 @@ class Frontier:
         A rate comes twice where the upper bound steps down. Beside the upright tangent of β = ∞
         the lower bound is its limit from the right.
         """
-        return _locked(*self.sandwich.outline())
+        rates, lower, upper = map(locked, self.sandwich.outline())
+        return rates, lower, upper
 
     @cached_property
     def reached(self) -> tuple[Array, Array]:
         """Rates, rising, and the least D reached up to each."""
-        return _locked(*self.sandwich.reached())
+        R, D = map(locked, self.sandwich.reached())
+        return R, D
 
     def bounds_at(self, rate: ArrayLike) -> tuple[Array, Array]:
         """Bound the least D at a rate from below, by tangents, and from above, by chords.
@@ -395,12 +396,6 @@ def _within(name: str, value: ArrayLike, low: float, high: float, hint: str) -> 
             f"{name} is {array[bad][0]}, but must lie in [{low:.12g}, {high:.12g}], {hint}"
         )
     return array
-
-
-def _locked(*arrays: NDArray[Any]) -> tuple[Any, ...]:
-    for array in arrays:
-        array.flags.writeable = False
-    return arrays
 
 
 def _announce(found: Frontier) -> None:

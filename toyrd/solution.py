@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from .checks import ReadOnly
+from .checks import ReadOnly, locked
 from .model import Model
 
 __all__ = ["ConvergenceWarning", "Solution"]
@@ -102,9 +102,7 @@ class Solution(Result):
 
 def as_history(rows: Iterable[tuple[float, float, float, float]]) -> NDArray[np.void]:
     """Return rows of D, R, I, objective as a read-only structured array."""
-    history = np.array(list(rows), dtype=HISTORY)
-    history.flags.writeable = False
-    return history
+    return locked(np.array(list(rows), dtype=HISTORY))
 
 
 def warn_unconverged(what: str, gap: float, advice: str) -> None:
