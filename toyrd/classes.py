@@ -3,17 +3,19 @@
 Notation: a class is named by three signs, for encoder, decoder and marginal: - is simple, + is
 complex. A simple encoder is e = softmax(−u²) over z with u = inputs φ, a simple decoder has
 rows of a family with parameters θ, a simple marginal is uniform; complex tables are free.
-C[x, z] = β log(e/m) − log d, so that D + βR = Σ p e C. Tables are kept as logarithms.
+Tables are kept as logarithms, by name: log_e and log_d at [x, z], log_m, and phi and theta
+where a class has them. D + βR = Σ p e (β log(e/m) − log d).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.special import log_softmax, logsumexp
+from scipy.optimize import Bounds, minimize
+from scipy.special import log_softmax
 
 from .checks import Array, as_distribution
 from .decoders import BernoulliDecoder
@@ -23,6 +25,7 @@ from .model import SMALLEST, Model, best_decoder
 __all__ = ["Family", "ModelClass", "Tables"]
 
 Family = GlobalFamily | BernoulliDecoder
+Tables = Mapping[str, Array]
 
 SURE = 30.0
 """Log-odds at which a pixel counts as certain, so that the search stays among finite numbers."""
@@ -30,28 +33,15 @@ SURE = 30.0
 FAR = 100.0
 """How many times a log-linear encoder's greatest logit its offsets are."""
 
-FAINT = -60.0
-"""Least logarithm of a free encoder's entries at a start; an exact zero could never be left."""
-
-
-@dataclass(frozen=True, eq=False)
-class Tables:
-    """Hold what one class hands to another: log e, log m, and the parameters behind tables."""
-
-    log_e: Array
-    log_m: Array
-    phi: Array | None = None
-    theta: Array | None = None
-
 
 @dataclass(frozen=True, eq=False)
 class ModelClass:
     r"""Describe one of the eight classes, and how to go downhill in it.
 
-    Tables that are free take their best response, so that only the parameters of simple tables
-    are left: by the envelope theorem the gradient is the partial one. The two exceptions are a
-    free marginal beside a free encoder and a simple decoder, kept as logits, and the encoder
-    where the decoder is free too, kept as a table of logits.
+    Variables are the parts named in `shapes`: φ, θ, or logits of a free table. All other tables
+    take their best response, and by the envelope theorem the gradient is the partial one. Logits
+    are kept of the encoder where the decoder is free too, and of a free marginal where the
+    encoder takes its best response, beside rows of a family.
 
     .. math:: e(z|x) ∝ e^{-(w_z·x - b_z)^2}
 
@@ -108,12 +98,6 @@ class ModelClass:
             raise ValueError("p must be above 0 everywhere; leave out the other symbols")
 
     @cached_property
-    def free(self) -> tuple[bool, bool, bool]:
-        """Whether encoder, decoder and marginal are complex."""
-        encoder, decoder, marginal = (sign == "+" for sign in self.name)
-        return encoder, decoder, marginal
-
-    @cached_property
     def box(self) -> Array:
         """Least and greatest parameters of a row of the family, shape (2, k)."""
         if isinstance(self.family, BernoulliDecoder):
@@ -121,64 +105,57 @@ class ModelClass:
         return self.family.box
 
     @cached_property
-    def shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Shapes of the variables: φ or the encoder's logits, θ, and the logits of m."""
-        encoder, decoder, marginal = self.free
-        of_e = (self.p.size, self.n_z) if decoder else (0,)
-        return (
-            of_e if encoder else (self.inputs.shape[1], self.n_z),
-            (0,) if decoder else (self.n_z, self.box.shape[1]),
-            (self.n_z,) if encoder and marginal and not decoder else (0,),
-        )
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of the variables, in their order."""
+        n_x, k = self.inputs.shape
+        every = {
+            "phi": (self.name[0] == "-", (k, self.n_z)),
+            "log_e": (self.name[:2] == "++", (n_x, self.n_z)),
+            "theta": (self.name[1] == "-", (self.n_z, self.box.shape[1])),
+            "log_m": (self.name == "+-+", (self.n_z,)),
+        }
+        return {part: shape for part, (used, shape) in every.items() if used}
 
     @cached_property
-    def _log_p(self) -> Array:
-        return np.log(self.p)[:, None]
+    def bounds(self) -> Bounds:
+        """Bounds on the variables: only rows of a family have any."""
+        inside = ({"theta": side} for side in self.box)
+        low, high = (
+            self._packed(
+                {part: np.full(shape, side.get(part, far)) for part, shape in self.shapes.items()}
+            )
+            for side, far in zip(inside, (-np.inf, np.inf), strict=True)
+        )
+        return Bounds(low, high)
 
-    @property
-    def responds(self) -> bool:
-        """Whether the encoder is the best response to the rows of a family."""
-        return self.free[0] and not self.free[1]
-
-    def split(self, variables: Array) -> list[Array]:
-        """Return the parts of the variables in their shapes."""
-        first, second, _ = (int(np.prod(shape)) for shape in self.shapes)
-        cuts = (0, first), (first, first + second), (first + second, variables.size)
-        return [
-            variables[low:high].reshape(shape)
-            for (low, high), shape in zip(cuts, self.shapes, strict=True)
-        ]
+    def _packed(self, parts: Tables) -> Array:
+        return np.concatenate([parts[part].ravel() for part in self.shapes])
 
     def start(self, rng: np.random.Generator, sharpness: float = 1.0) -> Array:
         """Draw variables: latents see the symbols near one drawn from p, the nearer the sharper.
 
         A sharp encoder finds solutions of high rate, but has hardly a gradient to leave them.
         """
-        k, few = self.inputs.shape[1] - 1, self.n_z <= self.p.size
-        seeds = self.inputs[rng.choice(self.p.size, self.n_z, replace=not few, p=self.p), :-1]
-        w = rng.normal(size=(k, self.n_z))
+        n_x, k = self.inputs.shape
+        seeds = rng.choice(n_x, self.n_z, replace=self.n_z > n_x, p=self.p)
+        w = rng.normal(size=(k - 1, self.n_z))
         w *= sharpness / np.linalg.norm(w, axis=0)
-        phi = np.vstack([w, (seeds.T * w).sum(axis=0)])
-        log_e = log_softmax(-((self.inputs @ phi) ** 2), axis=1)
-        return self.variables(Tables(log_e, self._log_mass(log_e), phi))
+        phi = np.vstack([w, (self.inputs[seeds, :-1].T * w).sum(axis=0)])
+        return self.variables({"phi": phi, "log_e": self._quadratic(phi)})
+
+    def _quadratic(self, phi: Array) -> Array:
+        return np.asarray(log_softmax(-((self.inputs @ phi) ** 2), axis=1))
 
     def variables(self, tables: Tables) -> Array:
         """Return the variables of a member of this class that is, or is like, other tables.
 
-        A smaller class's tables have a member that is no worse.
+        A smaller class's tables have a member that is no worse. Of other tables log e is enough.
         """
-        encoder, decoder, _ = self.free
-        parts = []
-        if not encoder:
-            phi = self._log_linear(tables.log_e) if tables.phi is None else tables.phi
-            parts.append(phi)
-        elif decoder:
-            parts.append(np.maximum(tables.log_e, FAINT))
-        if not decoder:
-            parts.append(self._rows(tables))
-        if self.shapes[2] != (0,):
-            parts.append(np.maximum(tables.log_m, FAINT))
-        return np.concatenate([part.ravel() for part in parts])
+        fill = {"phi": self._log_linear, "theta": self._fitted, "log_m": self._log_mass}
+        log_e = tables["log_e"]
+        return self._packed(
+            {part: tables[part] if part in tables else fill[part](log_e) for part in self.shapes}
+        )
 
     def _log_linear(self, log_e: Array) -> Array:
         """Return φ of an encoder that is log-linear in x, fitted to another.
@@ -194,98 +171,68 @@ class ModelClass:
         phi[-1] += offset
         return np.asarray(phi)
 
-    def _rows(self, tables: Tables) -> Array:
-        """Return parameters of the family, fitted if the tables have none."""
-        theta = tables.theta
-        if theta is None:
-            theta = self.family.fit((self.p[:, None] * np.exp(tables.log_e)).T, None)
-        return np.clip(theta, *self.box)
-
-    def tables(self, variables: Array, beta: float) -> Tables:
-        """Return the tables that belong to variables at a β."""
-        first, theta, logits = self.split(variables)
-        if self.responds:
-            log_m = self._log_marginal(logits)
-            log_e = log_softmax(self.family.log_rows(theta).T / beta + log_m, axis=1)
-            return Tables(log_e, log_m, None, theta)
-        phi = None if self.free[0] else first
-        log_e = log_softmax(first if phi is None else -((self.inputs @ phi) ** 2), axis=1)
-        log_m = self._log_mass(log_e) if self.free[2] else self._log_marginal(logits)
-        return Tables(log_e, log_m, phi, None if self.free[1] else theta)
-
-    def _log_marginal(self, logits: Array) -> Array:
-        return np.asarray(log_softmax(logits if logits.size else np.zeros(self.n_z)))
+    def _fitted(self, log_e: Array) -> Array:
+        return np.clip(self.family.fit((self.p[:, None] * np.exp(log_e)).T, None), *self.box)
 
     def _log_mass(self, log_e: Array) -> Array:
         """Return log e(z)."""
-        return np.asarray(logsumexp(log_e + self._log_p, axis=0))
+        return np.asarray(np.log(np.maximum(self.p @ np.exp(log_e), SMALLEST)))
+
+    def tables(self, variables: Array, beta: float) -> dict[str, Array]:
+        """Return log e, log m and log d at a β, with the parameters behind them."""
+        cuts = np.cumsum([np.prod(shape) for shape in self.shapes.values()])
+        parts = zip(self.shapes.items(), np.split(variables, cuts[:-1]), strict=True)
+        t = {"log_m": np.zeros(self.n_z)} | {name: part.reshape(s) for (name, s), part in parts}
+        t["log_m"] = log_softmax(t["log_m"])
+        if "theta" in t:
+            t["log_d"] = self.family.log_rows(t["theta"]).T
+        if "phi" in t:
+            t["log_e"] = self._quadratic(t["phi"])
+        else:
+            t["log_e"] = log_softmax(
+                t["log_e"] if "log_e" in t else t["log_d"] / beta + t["log_m"], axis=1
+            )
+        if self.name[2] == "+" and self.name != "+-+":
+            t["log_m"] = self._log_mass(t["log_e"])
+        if "theta" not in t:
+            t["log_d"] = np.log(self.p)[:, None] + t["log_e"] - self._log_mass(t["log_e"])
+        return t
 
     def model(self, variables: Array, beta: float) -> Model:
         """Return the model that belongs to variables at a β."""
-        tables = self.tables(variables, beta)
-        e, m = np.exp(tables.log_e), np.exp(tables.log_m)
-        e /= e.sum(axis=1, keepdims=True)
-        if tables.theta is None:
-            return Model(self.p, e, best_decoder(self.p, e), m / m.sum())
+        t = self.tables(variables, beta)
+        e, m = np.exp(t["log_e"]), np.exp(t["log_m"])
+        if "theta" not in t:
+            return Model(self.p, e, best_decoder(self.p, e), m)
         # What underflows is not impossible: at 0 it would cost +∞ wherever e has a trace of it.
-        d = np.maximum(np.exp(self.family.log_rows(tables.theta)), SMALLEST)
-        return Model(self.p, e, d, m / m.sum())
+        return Model(self.p, e, np.maximum(np.exp(t["log_d"].T), SMALLEST), m)
 
     def descend(self, variables: Array, beta: float, steps: int = 200) -> tuple[Array, float]:
         """Go downhill from variables by L-BFGS; return where it ends, and D + βR there."""
+        options = {"maxiter": steps, "ftol": 1e-12, "gtol": 1e-7, "maxcor": 20}
         result = minimize(
             self.value,
             variables,
             args=(beta,),
             jac=True,
             method="L-BFGS-B",
-            bounds=self._bounds,
-            options={"maxiter": steps, "ftol": 1e-12, "gtol": 1e-7, "maxcor": 20},
+            bounds=self.bounds,
+            options=options,
         )
         return np.asarray(result.x), float(result.fun)
 
-    @cached_property
-    def _bounds(self) -> list[tuple[float, float]] | None:
-        """Bounds for L-BFGS-B: only rows of a family have any."""
-        if self.free[1]:
-            return None
-        before, _, after = (int(np.prod(shape)) for shape in self.shapes)
-        rows = [(float(low), float(high)) for low, high in self.box.T] * self.n_z
-        return [(-np.inf, np.inf)] * before + rows + [(-np.inf, np.inf)] * after
-
     def value(self, variables: Array, beta: float) -> tuple[float, Array]:
         """Return D + βR and its gradient in the variables."""
-        parts = self.split(variables)
-        value, slopes = (
-            self._responding(parts, beta) if self.responds else self._of_encoder(parts, beta)
-        )
-        return value, np.concatenate([slope.ravel() for slope in slopes])
-
-    def _responding(self, parts: list[Array], beta: float) -> tuple[float, list[Array]]:
-        """Return −β Σ p log Σ m d^(1/β), the value at the best encoder, with its slopes."""
-        _, theta, logits = parts
-        log_m = self._log_marginal(logits)
-        table = self.family.log_rows(theta).T / beta + log_m
-        log_e, e = _softmax(table)
-        joint, log_g = self.p[:, None] * e, table[:, 0] - log_e[:, 0]
-        by_m = beta * (np.exp(log_m) - joint.sum(axis=0)) if logits.size else logits
-        return -beta * float(self.p @ log_g), [-self._by_rows(theta, joint.T), by_m]
-
-    def _of_encoder(self, parts: list[Array], beta: float) -> tuple[float, list[Array]]:
-        """Return Σ p e C and its slopes where the encoder has parameters of its own."""
-        first, theta, _ = parts
-        _, decoder, marginal = self.free
-        u = None if self.free[0] else self.inputs @ first
-        log_e, e = _softmax(first if u is None else -(u**2))
-        joint = self.p[:, None] * e
-        mass = joint.sum(axis=0)
-        log_mass = np.log(mass, out=np.zeros_like(mass), where=mass > 0)
-        log_m = log_mass if marginal else -np.log(self.n_z)
-        log_d = self._log_p + log_e - log_mass if decoder else self.family.log_rows(theta).T
-        spent = joint * (beta * (log_e - log_m) - log_d)
-        slope = spent - joint * (spent.sum(axis=1, keepdims=True) / self.p[:, None])
-        by_e = slope if u is None else self.inputs.T @ (-2 * u * slope)
-        return float(spent.sum()), [by_e, theta if decoder else -self._by_rows(theta, joint.T)]
+        t = self.tables(variables, beta)
+        joint = self.p[:, None] * np.exp(t["log_e"])
+        spent = joint * (beta * (t["log_e"] - t["log_m"]) - t["log_d"])
+        slope = spent - joint * (spent.sum(axis=1) / self.p)[:, None]
+        by = {"log_e": slope, "log_m": beta * (np.exp(t["log_m"]) - joint.sum(axis=0))}
+        if "phi" in t:
+            by["phi"] = self.inputs.T @ (-2 * (self.inputs @ t["phi"]) * slope)
+        if "theta" in t:
+            by["theta"] = -self._by_rows(t["theta"], joint.T)
+        return float(spent.sum()), self._packed(by)
 
     def _by_rows(self, theta: Array, weight: Array) -> Array:
         """Return the gradient of Σ weight[z, x] log d(x|z) in θ."""
@@ -294,11 +241,3 @@ class ModelClass:
             means = self.family.means(theta).reshape(theta.shape)
             return np.asarray(on - weight.sum(axis=1, keepdims=True) * means)
         return np.asarray(np.einsum("zx,zxk->zk", weight, self.family.slopes(theta)))
-
-
-def _softmax(table: Array) -> tuple[Array, Array]:
-    """Return the logarithm of the softmax over z, and the softmax."""
-    shifted = table - table.max(axis=1, keepdims=True)
-    e = np.exp(shifted)
-    total = e.sum(axis=1, keepdims=True)
-    return shifted - np.log(total), e / total

@@ -1,8 +1,8 @@
 """Exact D, R and gradients of the Appendix E family, for a batch of runs at once.
 
-Notation: u[x, z] and v[x, z] are the terms w·input − b of encoder and decoder, so that
-log e = −u² − (normaliser of x) and log d = −v² − (normaliser of z); J = p e. Both tables lie at
-[x, z], for all runs: s holds −u² and −v², t their exponentials.
+Notation: u[x, z] and v[x, z] are the terms w·input − b of encoder and decoder; J = p e. Tables
+come in pairs at [x, z], for all runs: u holds u and v, s starts as −u² and −v² and becomes
+log(e/m) and log d, t starts as their exponentials and becomes J and d times its normaliser.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .quadratic import AppendixE
 
 __all__ = ["Gradients"]
 
-_SAFE = 600.0  # exp(±600) is far from over- and underflow
+_SAFE = 1e-260  # normalisers above it have lost nothing to underflow
 
 
 class Gradients:
@@ -29,68 +29,41 @@ class Gradients:
     .. math:: ∂/∂(-u^2) = J (C - Σ_z e C), \quad ∂/∂(-v^2) = e(z) d - J, \quad
               ∂/∂\mathrm{logits} = slope (m - e(z)), \quad C = slope \log(e/m) - \log d,
 
-    and the chain rule to w and b is one matrix product for each table. All arrays live in
+    and the chain rule to w and b is one matrix product for each table. The large arrays live in
     buffers made once: write into `parameters`, call `forward`, then `backward`.
 
     Parameters
     ----------
     family : AppendixE
         What to evaluate.
-    runs : int
-        Number of rows of parameters.
-    dtype : dtype
-        Complex numbers are accepted by `forward`, for complex-step derivatives.
+    parameters : numpy.ndarray, shape (runs, size)
+        Where to begin; `forward` takes complex ones too, for complex-step derivatives.
 
     Examples
     --------
-    >>> engine = Gradients(AppendixE([0.5, 0.5]), runs=1)
-    >>> D, R = engine.forward()  # all parameters are 0: the uniform model
+    >>> engine = Gradients(AppendixE([0.5, 0.5]), np.zeros((1, 10)))  # the uniform model
+    >>> D, R = engine.forward()
     >>> bool(D[0] == np.log(2)), bool(R[0] == 0)
     (True, True)
     >>> engine.backward(1.0).shape
     (1, 10)
     """
 
-    def __init__(self, family: AppendixE, runs: int, dtype: Any = np.float64) -> None:
-        n_x, n_z = family.n_x, family.n_z
-        self.p = family.p
+    def __init__(self, family: AppendixE, parameters: NDArray[Any]) -> None:
+        self.p, n_x, n_z, runs = family.p, family.n_x, family.n_z, len(parameters)
+        self.parameters, self.gradient = parameters.copy(), np.zeros_like(parameters)
+        shape = (2, runs, n_x, n_z)
+        self._u, self._s, self._t = (np.empty(shape, parameters.dtype) for _ in range(3))
+        self._ones_x, self._ones_z = np.ones(n_x), np.ones(n_z)
         # Below 1e-300 a symbol has no weight in any gradient, and its inverse might overflow.
         self._inverse_p = np.divide(1, self.p, out=np.zeros(n_x), where=self.p > 1e-300)
-        self._ones_x, self._ones_z = np.ones(n_x), np.ones(n_z)
-        self.parameters = np.zeros((runs, family.size), dtype)
-        self.gradient = np.zeros_like(self.parameters)
-        self._u, self._s, self._t = (np.empty((2, runs, n_x, n_z), dtype) for _ in range(3))
-        self._c = np.empty((runs, n_x, n_z), dtype)
-        self._bind_products(family)
-        self._bind_vectors(runs, n_x, n_z, dtype)
-
-    def _bind_products(self, family: AppendixE) -> None:
-        """Keep the factors of every matrix product between parameters and tables."""
-        x, z = family.inputs(family.n_x), family.inputs(family.n_z)
-        encoder, decoder, self._logits = family.split(self.parameters)
+        self._encoder, self._decoder, self._logits = family.factors(self.parameters)
         to_encoder, to_decoder, self._to_logits = family.split(self.gradient)
-        table = self._t[1]
-        self._encoder, self._to_encoder = (x, encoder), (-2 * x.T, self._c, to_encoder)
-        self._decoder, self._to_decoder = (x, decoder), (-2 * x.T, table, to_decoder)
-        if family.decoder == "output":
-            self._decoder = decoder.swapaxes(1, 2), z.T
-            self._to_decoder = table, -2 * z, to_decoder.swapaxes(1, 2)
-
-    def _bind_vectors(self, runs: int, n_x: int, n_z: int, dtype: Any) -> None:
-        """Make the small buffers; normalisers and their logarithms lie side by side."""
-        self._norms = np.empty((runs, n_x + 1 + n_z), dtype)
-        self._norm_e, self._norm_m, self._norm_d = np.split(self._norms, [n_x, n_x + 1], axis=1)
-        logs = np.zeros((runs, n_x + 1 + 2 * n_z), dtype)
-        self._logs, self._log_norms = logs.reshape(-1), logs[:, : n_x + 1 + n_z]
-        self._log_e, self._log_m_norm, pair = np.split(logs, [n_x, n_x + 1], axis=1)
-        self._pair = pair.reshape(runs, 2, n_z)  # log normalisers of d, and log m
-        self._log_d, self._log_m = self._pair[:, 0], self._pair[:, 1]
-        self._m, self._k = np.empty((2, runs, n_z), dtype)
-        self._e_z = np.empty((runs, n_z), dtype)
-        self._q = np.empty((runs, n_x), dtype)
-        self._exp_logits = np.empty((runs, n_z), dtype)
-        self._rows = self._s.reshape(2, runs, 1, n_x * n_z)
-        self._column = self._t[0].reshape(runs, n_x * n_z, 1)
+        x, by_x = family.inputs(n_x), family.decoder == "output"
+        self._to_encoder = -2 * x.T, self._s[0], to_encoder
+        self._to_decoder = -2 * x.T, self._t[1], to_decoder
+        if by_x:
+            self._to_decoder = -2 * family.inputs(n_z).T, self._t[1].swapaxes(1, 2), to_decoder
 
     def forward(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """Compute D and R of each run at `parameters`, each of shape (runs,)."""
@@ -98,50 +71,42 @@ class Gradients:
         np.matmul(*self._decoder, out=self._u[1])
         np.multiply(self._u, self._u, out=self._s)
         np.negative(self._s, out=self._s)
-        self._exponentials()
-        np.subtract(self._logits, self._log_m_norm, out=self._log_m)
-        np.divide(self._exp_logits, self._norm_m, out=self._m)
-        joint = self._t[0]
-        np.divide(self.p, self._norm_e, out=self._q)
-        np.multiply(joint, self._q[..., None], out=joint)
-        np.matmul(self._ones_x, joint, out=self._e_z)
-        squares = np.matmul(self._rows, self._column)[..., 0, 0]  # -Σ J u², -Σ J v²
-        by_z = np.matmul(self._pair, self._e_z[..., None])[..., 0]
-        return by_z[:, 0] - squares[1], squares[0] - self._log_e @ self.p - by_z[:, 1]
+        norm_e, self._norm_d = self._exponentials()
+        self._marginal()
+        (log_e, log_d), (joint, _) = self._s, self._t
+        log_e -= np.log(norm_e)[..., None]
+        log_e -= self._log_m[:, None]
+        log_d -= np.log(self._norm_d)[:, None]
+        joint *= (self.p / norm_e)[..., None]
+        self._e_z = self._ones_x @ joint
+        shape = len(joint), 1, joint[0].size
+        R, minus_D = self._s.reshape(2, *shape) @ joint.reshape(shape).swapaxes(1, 2)
+        return -minus_D[:, 0, 0], R[:, 0, 0]
+
+    def _exponentials(self) -> list[NDArray[Any]]:
+        """Exponentiate both tables; return the normalisers of each x and of each z."""
+        for _ in range(2):
+            np.exp(self._s, out=self._t)
+            norms = [self._t[0] @ self._ones_z, self._ones_x @ self._t[1]]
+            if min(norm.real.min() for norm in norms) > _SAFE:
+                break
+            self._s[0] -= self._s[0].real.max(axis=-1, keepdims=True)  # what the norms undo
+            self._s[1] -= self._s[1].real.max(axis=-2, keepdims=True)
+        return norms
+
+    def _marginal(self) -> None:
+        shifted = self._logits - self._logits.real.max(axis=1, keepdims=True)
+        powers = np.exp(shifted)
+        norm = powers.sum(axis=1, keepdims=True)
+        self._m, self._log_m = powers / norm, shifted - np.log(norm)
 
     def information(self, R: Array) -> Array:
         """Compute I = R − KL(e(z) ‖ m) of each run, where `forward` gave R."""
         terms = xlogy(self._e_z, self._e_z) - self._e_z * self._log_m
         return np.asarray(np.maximum(R - terms.sum(axis=1), 0))
 
-    def _exponentials(self) -> None:
-        """Exponentiate and sum; only where a sum leaves the safe range, shift by the maximum."""
-        np.exp(self._s, out=self._t)
-        np.exp(self._logits, out=self._exp_logits)
-        self._sums()
-        if np.vdot(self._logs, self._logs).real < _SAFE**2:
-            return  # the cheaper test: no logarithm can be above the root of their squares
-        if not np.abs(self._log_norms).max() < _SAFE:
-            self._shift()
-
-    def _shift(self) -> None:
-        s = self._s.real
-        peak_e, peak_d = s[0].max(axis=-1, keepdims=True), s[1].max(axis=-2, keepdims=True)
-        peak_m = self._logits.real.max(axis=-1, keepdims=True)
-        np.exp(self._s[0] - peak_e, out=self._t[0])
-        np.exp(self._s[1] - peak_d, out=self._t[1])
-        np.exp(self._logits - peak_m, out=self._exp_logits)
-        self._sums()
-        self._log_norms += np.concatenate([peak_e[..., 0], peak_m, peak_d[:, 0]], axis=1)
-
-    def _sums(self) -> None:
-        np.matmul(self._t[0], self._ones_z, out=self._norm_e)
-        np.matmul(self._ones_x, self._t[1], out=self._norm_d)
-        np.matmul(self._exp_logits, self._ones_z, out=self._norm_m[:, 0])
-        np.log(self._norms, out=self._log_norms)
-
     def backward(self, slope: Array | float) -> NDArray[Any]:
-        """Compute the gradient of D + slope·R where `forward` was called last.
+        """Compute the gradient of D + slope·R where `forward` was called last, once.
 
         Parameters
         ----------
@@ -154,34 +119,17 @@ class Gradients:
             The buffer `gradient`, which the next call overwrites.
         """
         column = np.reshape(slope, (-1, 1))
-        self._encoder_gradient(column)
-        self._decoder_gradient()
-        np.subtract(self._m, self._e_z, out=self._to_logits)
-        self._to_logits *= column
-        return self.gradient
-
-    def _encoder_gradient(self, column: Array) -> None:
-        """Weight u by J (C − Σ e C), where the part of C that depends on x alone cancels."""
-        cost, joint = self._c, self._t[0]
-        np.multiply(self._s[0], column[..., None], out=cost)
-        cost -= self._s[1]
-        np.multiply(self._log_m, column, out=self._k)
-        np.subtract(self._log_d, self._k, out=self._k)
-        cost += self._k[:, None]
+        (cost, log_d), (joint, table) = self._s, self._t
+        cost *= column[..., None]
+        cost -= log_d
         cost *= joint
-        np.matmul(cost, self._ones_z, out=self._q)
-        self._q *= self._inverse_p
-        mean = self._s[0]  # its content is no longer needed
-        np.multiply(joint, self._q[..., None], out=mean)
-        cost -= mean
+        mean = (cost @ self._ones_z) * self._inverse_p
+        cost -= np.multiply(joint, mean[..., None], out=log_d)  # whose content is not needed now
         cost *= self._u[0]
-        np.matmul(*self._to_encoder[:2], out=self._to_encoder[2])
-
-    def _decoder_gradient(self) -> None:
-        """Weight v by e(z) d − J."""
-        table = self._t[1]
-        np.divide(self._e_z, self._norm_d, out=self._k)
-        table *= self._k[:, None]
-        table -= self._t[0]
+        table *= (self._e_z / self._norm_d)[:, None]
+        table -= joint
         table *= self._u[1]
-        np.matmul(*self._to_decoder[:2], out=self._to_decoder[2])
+        for inputs, weights, out in (self._to_encoder, self._to_decoder):
+            np.matmul(inputs, weights, out=out)
+        np.multiply(self._m - self._e_z, column, out=self._to_logits)
+        return self.gradient

@@ -25,7 +25,7 @@ from .model import SMALLEST, Model
 
 __all__ = ["AppendixE"]
 
-_DECODERS = ("output", "latent")
+Pair = tuple[NDArray[Any], NDArray[Any]]
 
 
 class AppendixE:
@@ -106,6 +106,13 @@ class AppendixE:
             parameters[:, at:],
         )
 
+    def factors(self, parameters: NDArray[Any]) -> tuple[Pair, Pair, NDArray[Any]]:
+        """View parameters as the factors of u[x, z], of v[x, z], and the logits of m."""
+        encoder, decoder, logits = self.split(parameters)
+        x, by_z = self.inputs(self.n_x), self.inputs(self.n_z).T
+        by_decoder = decoder.swapaxes(1, 2), by_z
+        return (x, encoder), by_decoder if self.decoder == "output" else (x, decoder), logits
+
     def start(
         self,
         runs: int = 1,
@@ -165,12 +172,9 @@ class AppendixE:
         """
         row = as_array("parameters", parameters, ndim=1)
         has_shape("parameters", row, (self.size,))
-        encoder, decoder, logits = self.split(row[None])
-        x, z = self.inputs(self.n_x), self.inputs(self.n_z)
-        v = z @ decoder[0] if self.decoder == "output" else (x @ decoder[0]).T
-        return Model(
-            self.p, _softmax(-((x @ encoder[0]) ** 2)), _softmax(-(v**2)), _softmax(logits[0])
-        )
+        encoder, decoder, logits = self.factors(row[None])
+        u, v = (np.matmul(*pair)[0] for pair in (encoder, decoder))
+        return Model(self.p, _softmax(-(u**2)), _softmax(-(v.T**2)), _softmax(logits[0]))
 
 
 def _softmax(logits: Array) -> Array:
