@@ -324,3 +324,11 @@ def test_a_toy_that_makes_no_sense_is_refused(options, error, message):
 def test_samples_and_images_that_make_no_sense_are_refused(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_the_true_model_of_images_has_a_latent_for_each_pattern():
+    """30 latents for 65,536 images: a square table would not fit in memory."""
+    model = bars_and_stripes(4).true_model()
+    assert (model.n_x, model.n_z) == (65_536, 30)
+    assert pytest.approx(model.I, abs=1e-9) == model.R
+    assert pytest.approx(0, abs=1e-9) == model.D + model.R - model.H

@@ -106,7 +106,8 @@ class Source(ReadOnly):
         Parameters
         ----------
         n_z : int, optional
-            Number of latents, at least one for each component; by default n_x.
+            Number of latents, at least one for each component; by default n_x, and for images,
+            of which there may be thousands, one for each component.
 
         Returns
         -------
@@ -124,7 +125,8 @@ class Source(ReadOnly):
         0.5
         """
         k = self.p_z.size
-        n_z = as_count("n_z", self.p.size if n_z is None else n_z, low=k)
+        default = k if self.images.size else self.p.size
+        n_z = as_count("n_z", default if n_z is None else n_z, low=k)
         places = (2 * np.arange(k) + 1) * n_z // (2 * k)
         m, d = np.zeros(n_z), np.tile(self.p, (n_z, 1))
         m[places], d[places] = self.p_z, self.p_x_given_z
