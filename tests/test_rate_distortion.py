@@ -531,7 +531,7 @@ LEGAL = {"p": [0.5, 0.5], "cost": [[0, 1], [1, 0]], "beta": 1}
             ValueError,
             r"row 1 of cost has a cost of size 1e\+308",
         ),
-        ({"cost": [[-2e300, 1], [1, 0]]}, ValueError, r"row 0 of cost has a cost of size 2e\+300"),
+        ({"cost": [[-2e306, 1], [1, 0]]}, ValueError, r"row 0 of cost has a cost of size 2e\+306"),
         ({"beta": -1}, ValueError, "beta is -1.0"),
         ({"beta": math.nan}, ValueError, "beta is nan"),
         ({"beta": "1"}, TypeError, "beta must be one number"),

@@ -22,7 +22,7 @@ AnyArray = TypeVar("AnyArray", bound=NDArray[Any])
 SUM_TOLERANCE = 1e-10
 """How far from 1 a distribution may sum; what rounding leaves is far below it."""
 
-LARGEST_COST = 1e300
+LARGEST_COST = 1e306
 """Finite costs are no larger, so that sums and differences of a few do not overflow."""
 
 

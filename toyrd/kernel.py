@@ -100,8 +100,7 @@ class Kernel:
         """
         sums = (4 + np.log2(self.p.size)) * self.unit
         scale = abs(objective) + float(self.p @ np.abs(self.floor))
-        scale += sums * (self.beta if self.beta < np.inf else 0)
-        return float(4 * EPS * scale)
+        return float(4 * EPS * scale + 4 * EPS * sums * (self.beta if self.beta < np.inf else 0))
 
     def threshold(self, tol: float, objective: float) -> float:
         """Return the largest excess that still counts as optimal."""
