@@ -327,6 +327,15 @@ def test_unreachable_targets_name_the_range(options, message):
         solve(THIRDS, **options)
 
 
+@pytest.mark.parametrize("rate", [0.0, 0.1, 0.5, 0.69])
+def test_a_rate_is_met_with_a_fixed_marginal_and_a_free_decoder(rate):
+    """R = R*, and no tables have D < H − R."""
+    solution = solve(THIRDS, rate=rate, marginal=[0.5, 0.5], start="random")
+    assert pytest.approx(rate, abs=1e-10) == solution.model.R
+    assert solution.model.D >= entropy(THIRDS) - rate - 1e-12
+    assert solution.gap >= solution.model.D - (entropy(THIRDS) - rate)
+
+
 def test_distortion_beyond_the_entropy_is_slack():
     """R = 0 already gives D = H."""
     solution = solve(THIRDS, distortion=5)

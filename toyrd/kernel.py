@@ -189,16 +189,16 @@ def restricted(
 ) -> Array:
     """Return m after Newton steps on these latents alone, until their excess is below goal."""
     table = kernel.table.take(columns, 1)
-    for left in range(steps, 0, -1):
+    while True:
         m, moved = newton_step(kernel, table, m, b, excess)
-        if not moved or left == 1:
-            break
+        steps -= 1
+        if not moved or steps == 0:
+            return m
         b = table @ m
         weight = kernel.p / (kernel.offset + b)
         excess = weight @ table - weight @ b
         if max(excess.max(), -excess[m > 0].min()) <= goal:
-            break
-    return m
+            return m
 
 
 def newton_step(
