@@ -203,7 +203,7 @@ def test_the_same_columns_are_the_same_bytes_without_a_date(tmp_path, columns, s
         (["--rate", "9"], "rate"),
         (["--colour"], "--colour"),
         (["--decoder", "laplace"], "--decoder: invalid choice: 'laplace'"),
-        (["--model", "appendix-e", "--decoder", "gaussian"], "--decoder: the model appendix-e has"),
+        (["--model", "appendix-e", "--decoder", "gaussian"], "argument --decoder: the model"),
         (["--decoder", "gaussian", "--rate", "9"], "rate is 9.0, but the reachable range is"),
     ],
 )

@@ -1,7 +1,9 @@
 """Frontiers: closed forms lie in the sandwich, order and workers change nothing."""
 
+import copy
 import importlib.util
 import multiprocessing
+import pickle
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -302,7 +304,7 @@ def test_a_local_search_claims_no_sandwich():
     np.testing.assert_array_equal(upper, D[:-1])
     np.testing.assert_array_equal(curve.distortion_at(between), upper)
     assert (lower <= entropy(source.p) - between + 1e-9).all()
-    np.testing.assert_array_equal(curve.rate_at(D), R)
+    np.testing.assert_array_equal(curve.rate_at(D), [R[one >= D].min() for one in D])
     assert curve.width > 0
     rates, below, above = curve.outline
     assert (np.diff(rates) >= 0).all()
@@ -494,3 +496,19 @@ def test_the_benchmark_runs(tmp_path, capsys):
     text = capsys.readouterr().out
     assert "points certified at 1e-10, toyrd           4 of 4" in text
     assert output.exists()
+
+
+def test_a_frontier_keeps_its_decoder_and_stays_read_only_in_copies():
+    """Neither the user's table nor a copy can change what was computed."""
+    d = np.array([[0.9, 0.1], [0.1, 0.9]])
+    curve = frontier([0.5, 0.5], decoder=d, betas=[0.5, 1])
+    d[:] = 0.5
+    assert pytest.approx(curve.D[0], abs=1e-12) == curve[0].model.D
+    for twin in (copy.deepcopy(curve), pickle.loads(pickle.dumps(curve))):
+        for array in (twin.R, twin.decoder, *twin.outline, twin.points[0].cost):
+            assert not array.flags.writeable
+
+
+def test_a_map_that_loses_points_is_told():
+    with pytest.raises(ValueError, match="workers gave 0 points for 3 values of beta"):
+        frontier([0.5, 0.5], betas=[1, 2, 3], workers=lambda *_: [])

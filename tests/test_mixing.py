@@ -157,7 +157,7 @@ def test_at_no_price_every_symbol_has_its_best_row(toy):
     answer = solve(toy.p, beta=0, decoder=GaussianDecoder())
     best = GaussianDecoder().fit(np.eye(30), None)
     np.testing.assert_allclose(answer.parameters, best)
-    assert answer.objective == answer.model.D
+    assert answer.objective == pytest.approx(answer.model.D, rel=1e-14)
     grid = GaussianDecoder().log_rows(fine_rows(GaussianDecoder(), best))
     best_on_grid = -toy.p @ grid.max(axis=0)
     assert best_on_grid >= answer.model.D - 1e-12
@@ -469,3 +469,22 @@ def test_the_search_for_a_bound_finds_what_a_dictionary_misses():
     top, points = searched_bound(family, family.dictionary(), log_weight, 2.0, -1e-12)
     assert top == pytest.approx(1, abs=1e-12)
     assert np.abs(points - peak).min() < 1e-6
+
+
+@pytest.mark.parametrize("beta", [1e-300, 1e-100, 1e-12, 1e-11, 1e-10])
+def test_at_a_tiny_price_the_answer_is_nearly_that_of_no_price(beta):
+    """F(0) ≤ F(β) ≤ F(0) + β log n, and the certificate knows it."""
+    p, family = [0.5, 0.3, 0.2], GaussianDecoder(3)
+    free, answer = (solve(p, beta=price, decoder=family) for price in (0.0, beta))
+    assert answer.converged
+    assert answer.rigorous
+    assert free.objective - 1e-12 <= answer.objective <= free.objective + 2 * beta + 1e-12
+
+
+def test_a_point_whose_rows_were_thinned_out_still_has_its_tables():
+    """At β = 0 symbols with the same best row share it; the history of that is not kept."""
+    family = GaussianDecoder(4, means=(1.5, 1.5), widths=(1, 1.5))
+    answer = solve([0.25] * 4, decoder=family, beta=0)
+    assert answer.model.n_z <= 2
+    assert answer.history.size == 0
+    assert answer.converged

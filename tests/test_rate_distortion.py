@@ -14,7 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from toyrd import ConvergenceWarning, convex, rate_distortion, toy_source
+from toyrd import ConvergenceWarning, convex, frontier, rate_distortion, toy_source
 from toyrd.convex import CostCurve
 from toyrd.kernel import Kernel
 from toyrd.testing import distributions
@@ -624,3 +624,25 @@ def test_the_repr_says_what_was_found():
         assert part in text
     with pytest.warns(ConvergenceWarning):
         assert "not converged" in repr(rate_distortion(TOY, SQUARES, beta=0.01, max_iter=1))
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e6, 1e12])
+@pytest.mark.parametrize("name", ["rate", "distortion"])
+def test_just_above_the_least_target_the_gap_is_still_an_upper_bound(name, offset):
+    """R(D) = log 2 − h(D): near R = 0 and near D = 0 its slope, or the inverse's, has no limit."""
+    step = 6e-16 if name == "rate" else max(np.spacing(offset), 4e-16)
+    target = step if name == "rate" else offset + step
+    cost = offset + np.array([[0.0, 1.0], [1.0, 0.0]])
+    point = rate_distortion(HALF, cost, **{name: target})
+    if name == "rate":
+        best = offset + 0.5 - math.sqrt(step / 2)  # log 2 − h(½ − ε) = 2 ε² + …
+    else:
+        best = math.log(2) + step * math.log(step) - step  # h(ε) = −ε log ε + ε + …
+    assert point.gap >= point.objective - best - 1e-15
+
+
+def test_the_symbol_that_a_marginal_leaves_out_is_named_by_its_place_in_p():
+    """Symbols of mass 0 before it count."""
+    cost = [[0, 0], [0, 0], [0, INF], [INF, 0]]
+    with pytest.raises(ValueError, match="symbol 3 may use"):
+        frontier([0, 0, 0.5, 0.5], cost=cost, marginal=[1.0, 0.0], betas=[1])

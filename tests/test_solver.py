@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 from toyrd import (
     BernoulliDecoder,
     ConvergenceWarning,
+    Source,
     bars_and_stripes,
     best_decoder,
     best_marginal,
     entropy,
+    frontier,
     mutual_information,
     rate_distortion,
     solve,
@@ -332,7 +334,7 @@ def test_a_rate_is_met_with_a_fixed_marginal_and_a_free_decoder(rate):
     """R = R*, and no tables have D < H − R."""
     solution = solve(THIRDS, rate=rate, marginal=[0.5, 0.5], start="random")
     assert pytest.approx(rate, abs=1e-10) == solution.model.R
-    assert solution.model.D >= entropy(THIRDS) - rate - 1e-12
+    assert entropy(THIRDS) - rate - 1e-12 <= solution.model.D
     assert solution.gap >= solution.model.D - (entropy(THIRDS) - rate)
 
 
@@ -409,3 +411,70 @@ def test_the_best_responses_are_those_of_the_solution():
     model = solve(TOY.p, rate=0.5).model
     assert model.d == pytest.approx(best_decoder(TOY.p, model.e), abs=1e-15)
     assert model.m == pytest.approx(best_marginal(TOY.p, model.e), abs=1e-15)
+
+
+INFINITE = [
+    {"start": np.eye(3)},
+    {"decoder": BernoulliDecoder([[0, 0], [0, 1], [1, 0], [1, 1]]), "start": np.eye(4)},
+    {"decoder": [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0.4, 0.3, 0.3]], "start": np.eye(3, 4)},
+]
+
+
+@pytest.mark.parametrize("options", INFINITE)
+def test_at_an_infinite_price_a_start_that_cannot_forget_proves_nothing(options):
+    """R comes first at β = ∞: D = 0 at R = H is no optimum where R = 0 is possible."""
+    p = np.full(len(options["start"]), 1 / len(options["start"]))
+    with pytest.warns(ConvergenceWarning, match="cannot meet the least rate"):
+        solution = solve(p, beta=INF, **options)
+    assert solution.gap == INF
+    assert not solution.converged
+    start = options.pop("start")
+    forgetful = solve(p, beta=INF, **options)
+    assert pytest.approx(0, abs=1e-15) == forgetful.model.R
+    assert forgetful.converged
+    options["start"] = start
+
+
+def test_a_missed_target_has_no_gap_that_means_anything():
+    with pytest.warns(ConvergenceWarning, match="cannot meet the rate"):
+        solution = solve([0.5, 0.5], start=np.eye(2), rate=0.1)
+    assert solution.gap == INF
+
+
+@pytest.mark.parametrize("off", [-9e-11, 9e-11])
+@pytest.mark.parametrize("target", [{"rate": 0.3}, {"distortion": 0.3}, {"beta": 1e10}])
+def test_p_may_be_off_by_what_its_check_allows(off, target):
+    solution = solve([0.5, 0.5 + off], **target)
+    assert solution.gap <= 1e-9
+    model = Source([0.5, 0.5 + off], [[1 + off, 0], [0.5, 0.5]]).true_model()
+    assert pytest.approx(0, abs=1e-9) == model.D + model.R - model.H
+
+
+def test_collapse_costs_nothing_at_any_price():
+    """R is 0 and not 1e-16, which a price of 1e300 would show."""
+    p = np.random.default_rng(0).dirichlet(np.ones(30))
+    solution = solve(p, beta=1e300)
+    assert solution.model.R == 0
+    assert solution.objective == pytest.approx(entropy(p), rel=1e-14)
+
+
+@pytest.mark.parametrize("options", [{"starts": 0}, {"callback": 3}, {"rng": "x"}])
+def test_arguments_are_checked_also_where_they_are_of_no_use(options):
+    name = next(iter(options))
+    for call in (lambda: solve(THIRDS, beta=1, **options), lambda: frontier(THIRDS, **options)):
+        with pytest.raises((ValueError, TypeError), match=name):
+            call()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"beta": 1.1, "start": "random", "max_iter": 1},
+        {"beta": 0.01, "decoder": SHARP_ROWS, "max_iter": 1},
+        {"rate": 0.1, "start": np.eye(3)},
+    ],
+)
+def test_a_warning_points_at_the_line_of_the_user(options):
+    with pytest.warns(ConvergenceWarning) as caught:
+        solve(THIRDS, **options)
+    assert [warning.filename for warning in caught] == [__file__]

@@ -93,11 +93,12 @@ def as_table(name: str, value: ArrayLike, *, shape: tuple[int, int] | None = Non
     _non_negative(name, array)
     with np.errstate(over="ignore"):
         sums = array.sum(axis=1)
+        down = array.sum(axis=0)
     off = np.flatnonzero(np.abs(sums - 1) > SUM_TOLERANCE)
     if off.size:
         named = ", ".join(f"{name}[{i}] sums to {sums[i]!s}" for i in off[:3])
         more = f" and {off.size - 3} rows more" if off.size > 3 else ""
-        turned = np.abs(array.sum(axis=0) - 1).max() <= SUM_TOLERANCE
+        turned = np.abs(down - 1).max() <= SUM_TOLERANCE
         advice = "divide each row by its sum, in float64, if that is meant"
         raise ValueError(
             f"every row of {name} must sum to 1, but {named}{more}; "
@@ -207,6 +208,13 @@ def as_count(name: str, value: Any, *, low: int = 1) -> int:
     return number
 
 
+def one_of(name: str, value: str, names: tuple[str, ...]) -> str:
+    """Return `value` if it is one of `names`."""
+    if value not in names:
+        raise ValueError(f"{name} is {value!r}, but must be one of {', '.join(names)}")
+    return value
+
+
 def as_callback(value: Callable[..., object] | None) -> Callable[..., object] | None:
     """Return `value` if it can be called, or None."""
     if value is not None and not callable(value):
@@ -236,11 +244,8 @@ class ReadOnly:
 
 
 def frozen(array: Array) -> Array:
-    """Return a read-only copy of `array`, or itself if it is read-only and so is what it views."""
-    owner = array if array.base is None else array.base
-    if array.flags.writeable or not isinstance(owner, np.ndarray) or owner.flags.writeable:
-        return locked(np.array(array, dtype=np.float64))
-    return array
+    """Return a read-only copy of `array`."""
+    return locked(np.array(array, dtype=np.float64))
 
 
 def locked(array: AnyArray) -> AnyArray:

@@ -17,7 +17,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linprog
 
-from .checks import Array, as_cost, as_count, as_distribution, as_number, frozen, has_shape, locked
+from .checks import (
+    Array,
+    as_cost,
+    as_count,
+    as_distribution,
+    as_number,
+    frozen,
+    has_shape,
+    locked,
+    one_of,
+)
 from .encoders import respond
 from .kernel import EPS, Kernel, blahut_arimoto, cover, newton
 from .measures import relative_entropy_terms
@@ -73,15 +83,14 @@ class RateDistortion(Result):
     def solution(self, d: Array) -> Solution:
         """Return the model of this point with the decoder d, whose −log is the cost."""
         return Solution(
-            model=Model(self.p, self.e, d, self.m),
+            model=Model._of(self.p, self.e, d, self.m),
             history=self.history,
-            parameters=frozen(np.zeros((0, 0))),
             **{one.name: getattr(self, one.name) for one in fields(Result)},
         )
 
     @cached_property
     def history(self) -> NDArray[np.void]:
-        """One row for each iteration, with fields D, R, I and objective D + βR."""
+        """The start and each iteration, with fields D, R, I and objective D + βR."""
         alive = self.p > 0
         kernel = Kernel(self.p[alive], self.cost[alive], self.beta)
         return as_history(self._row(kernel, m) for m in self.iterates)
@@ -110,8 +119,7 @@ class CostCurve:
         tol: float = 1e-10,
         max_iter: int | None = None,
     ) -> None:
-        if method not in METHODS:
-            raise ValueError(f"method is {method!r}, but must be one of {', '.join(METHODS)}")
+        one_of("method", method, METHODS)
         self.p, self.cost, self.marginal, self.method = frozen(p), cost, marginal, method
         self.tol = as_number("tol", tol, low=0, open_low=True)
         cap = (200 if method == "newton" else 100_000) if max_iter is None else max_iter
@@ -123,8 +131,9 @@ class CostCurve:
         self.live_cost = cost if whole else cost[np.ix_(self.alive, self.columns)]
         stuck = np.flatnonzero(self.live_cost.min(axis=1) == np.inf)
         if stuck.size:
+            symbol = np.flatnonzero(self.alive)[stuck[0]]
             raise ValueError(
-                f"marginal gives no mass to any latent that symbol {stuck[0]} may use; "
+                f"marginal gives no mass to any latent that symbol {symbol} may use; "
                 "every row needs a latent of finite cost with marginal > 0"
             )
 

@@ -15,7 +15,7 @@ from .alternation import Alternation
 from .checks import Array
 from .decoders import DecoderFamily
 from .free import free_optimum
-from .local import alternate, random_encoder
+from .local import alternate, encoders
 from .solution import Solution
 
 
@@ -47,9 +47,9 @@ class LocalCurve:
     def at(self, beta: float, start: Solution | None = None) -> Solution:
         """Return the best of a warm start and some drawn anew, the same at the same β."""
         rng = np.random.default_rng([self.seed, int(np.float64(beta).view(np.uint64))])
-        starts = [random_encoder(self.p, self.n_z, self.decoder, rng) for _ in range(self.starts)]
-        if start is not None:
-            starts.append(np.asarray(start.model.e))
         task = Alternation(self.p, "beta", beta, self.decoder, self.marginal)
+        starts = encoders(task, "random", self.n_z, self.starts, rng)
+        if start is not None and beta < np.inf:
+            starts.append(np.asarray(start.model.e))
         found = (alternate(task, e, self.tol, self.max_iter) for e in starts)
         return min(found, key=lambda one: one.objective)

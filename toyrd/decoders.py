@@ -13,7 +13,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
-from .checks import Array, as_array, as_count, as_distribution, as_rng, as_table, has_shape
+from .checks import (
+    Array,
+    ReadOnly,
+    as_array,
+    as_count,
+    as_distribution,
+    as_rng,
+    as_table,
+    frozen,
+    has_shape,
+)
 from .images import as_images, distinct_images, draw_seeds, is_complete
 
 __all__ = ["BernoulliDecoder", "DecoderFamily"]
@@ -62,7 +72,7 @@ def as_decoder(decoder: Decoder, p: Array) -> Array | DecoderFamily | None:
                 "make the family for as many"
             )
         return decoder
-    table = as_table("decoder", decoder)
+    table = frozen(as_table("decoder", decoder))
     has_shape("decoder", table, (table.shape[0], p.size))
     lost = np.flatnonzero((table == 0).all(axis=0) & (p > 0))
     if lost.size:
@@ -73,7 +83,7 @@ def as_decoder(decoder: Decoder, p: Array) -> Array | DecoderFamily | None:
     return table
 
 
-class BernoulliDecoder:
+class BernoulliDecoder(ReadOnly):
     r"""Restrict decoder rows to products of independent pixels, each on with a mean of its own.
 
     .. math:: \log d(x|z) = Σ_i x_i \log μ_{zi} + (1 - x_i) \log(1 - μ_{zi})

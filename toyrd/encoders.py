@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
-from .checks import Array, as_count, as_distribution, as_number, as_table
+from .checks import Array, as_count, as_distribution, as_number, as_table, locked
 from .measures import mutual_information
 
 __all__ = ["best_encoder", "smooth_encoder"]
@@ -63,7 +63,7 @@ def best_encoder(d: ArrayLike, m: ArrayLike, beta: float) -> Array:
 def as_log_cost(d: Array) -> Array:
     """Return −log d(x|z) at [x, z], +∞ where d is 0."""
     with np.errstate(divide="ignore"):
-        return np.ascontiguousarray(-np.log(d.T))
+        return locked(np.ascontiguousarray(-np.log(d.T)))
 
 
 def respond(cost: Array, m: Array, beta: float) -> tuple[Array, Array]:

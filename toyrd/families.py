@@ -67,7 +67,7 @@ class FamilyState:
             faint = (p > 0) & (used > 0) & ((row > -np.inf) | (p * used == 0))
             np.exp(row, out=row)
             np.maximum(row, SMALLEST, out=row, where=faint)
-        return Model(p, e.T, locked(d), self.m)
+        return Model._of(p, e.T, d, self.m)
 
 
 @dataclass(frozen=True)

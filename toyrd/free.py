@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import brentq
 
-from .checks import Array, frozen
+from .checks import Array
 from .convex import CostCurve
 from .encoders import sharpest_encoder, smooth_encoder, squared_distance
 from .kernel import EPS
@@ -92,7 +92,7 @@ def _with_information(p: Array, e: Array, sharp: Array, rate: float) -> Array:
     missing = rate - mutual_information(p[:, None] * e)
     if abs(missing) <= 1e-13:
         return e
-    other = sharp if missing > 0 else np.tile(p @ e, (p.size, 1))
+    other = sharp if missing > 0 else np.tile(p @ e / p.sum(), (p.size, 1))
 
     def excess(share: float) -> float:
         return mutual_information(p[:, None] * _blend(e, other, share)) - rate
@@ -109,7 +109,8 @@ def _certified(
     p: Array, e: Array, name: str, target: float, beta: float, message: str
 ) -> Solution:
     """Return the solution of an encoder with its best responses, and the global bound."""
-    model = Model(p, e, best_decoder(p, e), best_marginal(p, e))
+    m = best_marginal(p, e)
+    model = Model(p, e, best_decoder(p, e), m / m.sum())
     row = (model.D, model.R, model.I, _objective(model, name, target))
     bound = lower_bound(model, name, target)
     gap = max(0.0, row[3] - bound) + 4 * EPS * abs(row[3])
@@ -123,7 +124,6 @@ def _certified(
         converged=True,
         message=message,
         history=as_history([]),
-        parameters=frozen(np.zeros((0, 0))),
     )
 
 

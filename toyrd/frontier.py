@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .checks import (
     Array,
+    ReadOnly,
     as_array,
     as_callback,
     as_cost,
@@ -44,7 +45,7 @@ __all__ = ["Frontier", "frontier"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Frontier:
+class Frontier(ReadOnly):
     """Hold the points of a frontier; it has their number as its length, and gives each by index.
 
     Parameters
@@ -303,7 +304,8 @@ def frontier(
         in a plot no point of the frontier is further from the polygon.
     workers : int or callable
         Number of processes, −1 for one on each processor, or a map-like callable such as
-        ``executor.map``. Neighbouring β go to the same worker, in chains of warm starts.
+        ``executor.map``. Neighbouring β go to the same worker, in chains of warm starts, so
+        that a local search may end elsewhere with another number of workers.
     tol : float, optional
         Largest gap of a converged point, as for `solve`.
     max_iter : int, optional
@@ -349,6 +351,7 @@ def frontier(
     n, tolerance = as_count("n", n, low=2), as_number("tolerance", tolerance, low=0)
     tol = as_number("tol", default_tol(decoder) if tol is None else tol, low=0, open_low=True)
     cap = None if max_iter is None else as_count("max_iter", max_iter)
+    starts, seed = as_count("starts", starts), int(as_rng(rng).integers(2**63))
     fixed = None if marginal is None else as_distribution("marginal", marginal)
     if cost is not None and decoder is not None:
         raise ValueError("give decoder or cost, not both: a decoder is the cost −log d(x|z)")
@@ -364,8 +367,7 @@ def frontier(
     elif table is None and fixed is None:
         curve = FreeCurve(p, latents)
     else:
-        seed = int(as_rng(rng).integers(2**63))
-        curve = LocalCurve(p, table, fixed, latents, as_count("starts", starts), seed, tol, cap)
+        curve = LocalCurve(p, table, fixed, latents, starts, seed, tol, cap)
     convex = not isinstance(curve, LocalCurve)
     with spread_over(workers) as (spread, size):
         sweep = Sweep(curve, convex, spread, size, as_callback(callback))

@@ -6,20 +6,19 @@ objective is that of any tables whatever, or with a fixed decoder the certified 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from .alternation import Alternation, Callback, State, settle
+from .alternation import Alternation, Callback, settle
 from .checks import Array, frozen
 from .convex import OPTIMUM, CostCurve, RateDistortion, stated
 from .encoders import as_log_cost, smooth_encoder
 from .free import lower_bound, refuse_unreachable, unreachable
 from .kernel import EPS
 from .model import Model
-from .solution import ConvergenceWarning, Solution, as_history, warn_unconverged
+from .solution import Solution, as_history, warn, warn_unconverged
 from .target import MET, edge, meet
 
 LOCAL, MISSED = "local search", "cannot meet"
@@ -44,6 +43,8 @@ def encoders(
     """Return the encoders to start from; None is "random" for a family, or else "smooth"."""
     if isinstance(start, np.ndarray):
         return [start]
+    if task.name == "beta" and task.target == np.inf and start != "smooth":
+        return [np.full((task.p.size, n_z), 1 / n_z)]  # no other keeps R = 0 open for sure
     if start == "smooth" or (start is None and task.decoder is None):
         return [smooth_encoder(task.p, n_z)]
     return [random_encoder(task.p, n_z, task.decoder, rng) for _ in range(starts)]
@@ -66,12 +67,15 @@ def alternate(
     model = task.model(state)
     objective = state.objective
     bound = lower_bound(model, task.name, task.target)
-    if isinstance(state, State) and isinstance(task.decoder, np.ndarray):
-        bound = max(bound, _best_for(task, model).lower_bound)
+    least = 0.0
+    if isinstance(task.decoder, np.ndarray):
+        known = _best_for(task, model)
+        bound, least = max(bound, known.lower_bound), known.R
     gap = max(0.0, objective - bound) + 4 * EPS * abs(objective)
     message = OPTIMUM if gap <= tol else f"{LOCAL}, whose error the gap bounds"
-    if missed(task, model) > MET:
-        converged, message = False, f"{LOCAL}, which {MISSED} the {task.name}"
+    if missed(task, model, least) > MET:
+        name = "least rate" if task.name == "beta" else task.name
+        gap, converged, message = np.inf, False, f"{LOCAL}, which {MISSED} the {name}"
     return Solution(
         model=model,
         beta=state.beta,
@@ -86,10 +90,10 @@ def alternate(
     )
 
 
-def missed(task: Alternation, model: Model) -> float:
-    """Return by how much a model misses its target."""
+def missed(task: Alternation, model: Model, least: float) -> float:
+    """Return by how much a model misses its target, which at β = ∞ is the least rate."""
     if task.name == "beta":
-        return 0.0
+        return model.R - least if task.target == np.inf else 0.0
     return abs(model.R - task.target) if task.name == "rate" else model.D - task.target
 
 
@@ -106,7 +110,7 @@ def best_answer(found: Sequence[Solution]) -> Solution:
     """Return the best of several local answers, those that converged first; warn if none did."""
     best = min(found, key=lambda one: (not one.converged, one.objective))
     if MISSED in best.message:
-        warnings.warn(f"{best.message}; try another start", ConvergenceWarning, stacklevel=3)
+        warn(f"{best.message}; try another start")
     elif not best.converged:
         advice = "raise max_iter, or try another start"
         warn_unconverged("the alternation", best.gap, advice)

@@ -14,7 +14,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.special import logsumexp
 
 from .ascent import searched_bound
-from .checks import Array, frozen
+from .checks import Array, frozen, locked
 from .convex import CostCurve, RateDistortion
 from .decoders import Decoder, DecoderFamily
 from .kernel import EPS
@@ -25,8 +25,8 @@ from .solution import Solution
 
 __all__ = ["BoundedFamily", "GlobalFamily"]
 
-LARGE, HUGE = 1e4, 1e6
-"""β at which R > 0 does not pay, unless costs are large, or huge."""
+TINY, LARGE, HUGE = 1e-11, 1e4, 1e6
+"""β below which R costs nothing, and at which R > 0 does not pay, unless costs are large."""
 
 COINCIDE = (0.97, 0.999, 1 - 1e-5, 1 - 1e-7, 1 - 1e-9)
 """Affinities Σ √(d d') above which rows are tried as one, the boldest first."""
@@ -104,6 +104,8 @@ class FamilyCurve:
             limit = self._limit(beta)
             if limit.converged or not 0 < beta < np.inf:
                 return limit
+        if beta < TINY:
+            return self._near_zero(beta)
         theta = np.zeros((0, self.grid.shape[1])) if start is None else start.parameters
         weights = np.zeros(0) if start is None else start.m
         for rounds in range(1, self.max_iter + 1):  # noqa: B007 - the last one is reported
@@ -147,6 +149,14 @@ class FamilyCurve:
                 break
         return as_family(point, theta, gap, self.tol, rigorous)
 
+    def _near_zero(self, beta: float) -> FamilyPoint:
+        """Return the point of β = 0 at a tiny β: the least F rises with β, so its bound holds."""
+        finest = self._limit(0.0)
+        curve = CostCurve(self.p, finest.cost, tol=self.tol)
+        point = curve.evaluate(beta, finest.m)
+        gap = max(0.0, point.objective - finest.lower_bound)
+        return as_family(point, finest.parameters, gap, self.tol, finest.rigorous)
+
     def _over_dictionary(self, beta: float, theta: Array, m: Array) -> tuple[Array, Array]:
         """Return the best mixture of the rows in hand and those of the dictionary."""
         everything = np.concatenate([theta, self.grid])
@@ -174,7 +184,7 @@ class FamilyCurve:
         sure = max(0.0, sure) + 4 * EPS * abs(point.objective)
         if sure <= self.tol:  # D + βR ≥ min(1, β) H for any decoder
             return as_family(point, theta, sure, self.tol, True), theta[:0]
-        top, high = self._bound(point, float(np.expm1(0.9 * self.tol / beta)))
+        top, high = self._bound(point, float(np.expm1(min(0.9 * self.tol / beta, 1.0))))
         nats = max(point.nats, float(np.log(max(1.0, top))))
         gap = point.gap + beta * (nats - point.nats)
         point = replace(point, nats=nats)
@@ -193,9 +203,9 @@ def as_family(
 ) -> FamilyPoint:
     """Return a point with its rows and a certificate, without the rows that are not used."""
     kept = {field.name: getattr(point, field.name) for field in fields(point)}
-    kept |= {"cost": point.cost[:, point.m > 0], "m": frozen(point.m[point.m > 0])}
+    kept |= {"cost": locked(point.cost[:, point.m > 0]), "m": frozen(point.m[point.m > 0])}
     kept |= {"gap": gap, "lower_bound": point.objective - gap, "converged": gap <= tol}
-    kept |= {"rigorous": rigorous, "parameters": frozen(theta[point.m > 0])}
+    kept |= {"iterates": (), "rigorous": rigorous, "parameters": frozen(theta[point.m > 0])}
     return FamilyPoint(**kept)
 
 

@@ -24,6 +24,7 @@ from .checks import (
     as_table,
     frozen,
     has_shape,
+    locked,
 )
 from .measures import entropy, relative_entropy_terms
 
@@ -201,8 +202,18 @@ class Model(ReadOnly):
         p, m = as_distribution("p", p), as_distribution("m", m)
         e = as_table("e", e, shape=(p.size, m.size))
         d = as_table("d", d, shape=(m.size, p.size))
-        for name, array in (("p", p), ("e", e), ("d", d), ("m", m)):
-            object.__setattr__(self, name, frozen(array))
+        self._keep(frozen(p), frozen(e), frozen(d), frozen(m))
+
+    @classmethod
+    def _of(cls, p: Array, e: Array, d: Array, m: Array) -> Model:
+        """Bundle tables of which nobody else holds e or d: checked, not copied."""
+        model = object.__new__(cls)
+        model._keep(frozen(p), locked(as_table("e", e)), locked(as_table("d", d)), frozen(m))
+        return model
+
+    def _keep(self, *tables: Array) -> None:
+        for name, table in zip("pedm", tables, strict=True):
+            object.__setattr__(self, name, table)
 
     def __repr__(self) -> str:
         numbers = ", ".join(f"{name}={getattr(self, name):.6g}" for name in "HDRI")
@@ -270,7 +281,7 @@ class Model(ReadOnly):
         """
         p = as_distribution("p", p)
         has_shape("p", p, self.p.shape)
-        return Model(p, self.e, self.d, self.m)
+        return Model._of(p, self.e, self.d, self.m)
 
     @property
     def n_x(self) -> int:
@@ -315,27 +326,27 @@ class Model(ReadOnly):
     @cached_property
     def e_z(self) -> Array:
         """Induced marginal e(z) = Σ_x p(x) e(z|x), shape (n_z,)."""
-        return frozen(induced(self.p, self.e))
+        return locked(induced(self.p, self.e))
 
     @cached_property
     def g(self) -> Array:
         """Generative distribution g(x) = Σ_z m(z) d(x|z), shape (n_x,)."""
-        return frozen(self.m @ self.d)
+        return locked(np.asarray(self.m @ self.d))
 
     @cached_property
     def reconstruction(self) -> Array:
         """Distribution of reconstructions d(x) = Σ_z e(z) d(x|z), shape (n_x,)."""
-        return frozen(self.e_z @ self.d)
+        return locked(np.asarray(self.e_z @ self.d))
 
     @cached_property
     def x_given_x(self) -> Array:
         """Reconstruction channel p(x'|x) = Σ_z e(z|x) d(x'|z), at [x, x']."""
-        return frozen(self.e @ self.d)
+        return locked(np.asarray(self.e @ self.d))
 
     @cached_property
     def x_given_z(self) -> Array:
         """Posterior e(x|z) = p(x) e(z|x) / e(z), at [z, x]; unused latents have p."""
-        return frozen(posterior(self.p, self.e))
+        return locked(posterior(self.p, self.e))
 
     @cached_property
     def rate_gap(self) -> float:

@@ -41,9 +41,10 @@ class Sandwich:
     def _sloped(self, rate: Array) -> Array:
         """Return the greatest lower bound of all tangents but an upright one."""
         below = np.full(rate.shape, -np.inf)
-        for beta, bound in zip(self.beta, self.bound, strict=True):
-            if beta < np.inf:
-                np.maximum(below, bound - beta * rate, out=below)
+        with np.errstate(over="ignore"):  # at a rate beyond measure a tangent says nothing
+            for beta, bound in zip(self.beta, self.bound, strict=True):
+                if beta < np.inf:
+                    np.maximum(below, bound - beta * rate, out=below)
         return below
 
     def upper(self, rate: Array) -> Array:

@@ -6,6 +6,7 @@ lower_bound is proven for every model allowed, and gap = objective − lower_bou
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -83,7 +84,7 @@ class Solution(Result):
 
     model: Model
     history: NDArray[np.void]
-    parameters: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
+    parameters: NDArray[np.float64] = field(default_factory=lambda: locked(np.zeros((0, 0))))
 
     def __repr__(self) -> str:
         model = self.model
@@ -107,8 +108,12 @@ def as_history(rows: Iterable[tuple[float, float, float, float]]) -> NDArray[np.
 
 def warn_unconverged(what: str, gap: float, advice: str) -> None:
     """Warn once that `what` stopped at its cap with `gap` left."""
-    warnings.warn(
-        f"{what} stopped at max_iter with a gap of {gap:.3g}; {advice}",
-        ConvergenceWarning,
-        stacklevel=3,
-    )
+    warn(f"{what} stopped at max_iter with a gap of {gap:.3g}; {advice}")
+
+
+def warn(message: str) -> None:
+    """Warn at the line of the user that called the package."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("toyrd."):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, ConvergenceWarning, stacklevel=level)

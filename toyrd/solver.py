@@ -97,7 +97,8 @@ def solve(
     max_iter : int, optional
         Cap on iterations.
     callback : callable, optional
-        Called as ``callback(iteration, objective)`` after each iteration of the alternation.
+        Called as ``callback(iteration, objective)`` after each iteration of the alternation;
+        with several starts the count begins anew for each.
 
     Returns
     -------
@@ -126,6 +127,8 @@ def solve(
     name, target = one_target(beta=beta, rate=rate, distortion=distortion)
     tol = as_number("tol", default_tol(decoder) if tol is None else tol, low=0, open_low=True)
     cap = None if max_iter is None else as_count("max_iter", max_iter)
+    starts, generator = as_count("starts", starts), as_rng(rng)
+    callback = as_callback(callback)
     fixed = None if marginal is None else as_distribution("marginal", marginal)
     table = as_decoder(decoder, p)
     first = _as_start(start, p)
@@ -148,9 +151,8 @@ def solve(
         return _globally(FamilyCurve(p, table, tol=tol, max_iter=cap), name, target)
     task = Alternation(p, name, target, table, fixed)
     refuse_impossible(task, width)
-    heard = as_callback(callback)
-    firsts = encoders(task, first, width, as_count("starts", starts), as_rng(rng))
-    return best_answer([alternate(task, e, tol, cap, heard) for e in firsts])
+    firsts = encoders(task, first, width, starts, generator)
+    return best_answer([alternate(task, e, tol, cap, callback) for e in firsts])
 
 
 def _globally(curve: FamilyCurve, name: str, target: float) -> Solution:

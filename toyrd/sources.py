@@ -26,6 +26,7 @@ from .checks import (
     as_table,
     frozen,
     has_shape,
+    locked,
     no_nan,
 )
 from .measures import mutual_information
@@ -93,7 +94,8 @@ class Source(ReadOnly):
     @cached_property
     def p(self) -> Array:
         """Data distribution p(x), shape (n_x,)."""
-        return frozen(self.p_z @ self.p_x_given_z)
+        p = self.p_z @ self.p_x_given_z
+        return locked(p / p.sum())  # the tables may be off by 1e-10, and the errors would add
 
     @cached_property
     def information(self) -> float:

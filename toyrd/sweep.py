@@ -62,7 +62,13 @@ class Sweep:
         size = max(SHORTEST, -(-len(tasks) // self.size))
         chains = [tasks[i : i + size] for i in range(0, len(tasks), size)]
         parts = self.spread(partial(solve_chain, self.curve), chains)
-        return [self._arrived(unpacked(point, self.curve)) for point in chain.from_iterable(parts)]
+        points = [self._arrived(unpacked(one, self.curve)) for one in chain.from_iterable(parts)]
+        if len(points) != len(tasks):
+            raise ValueError(
+                f"workers gave {len(points)} points for {len(tasks)} values of beta; a map-like "
+                "callable returns one result for each item, in order"
+            )
+        return points
 
     def _arrived(self, point: Point) -> Point:
         self.done += 1

@@ -124,7 +124,7 @@ def edge(ends: tuple[P, P], name: str, target: float, nearest: bool) -> P | None
         raise ValueError(
             f"{name} is {target!r}, but the reachable range is {low:.12g} to {high:.12g}"
         )
-    if target <= low + blur:  # just above it the slope may be without limit: no more slack
+    if target <= low:  # just above it the slope may be without limit: no slack
         return coarsest if name == "rate" else finest
     if target >= high - 1e-3 * slack:
         return finest if name == "rate" else coarsest
