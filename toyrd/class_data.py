@@ -11,13 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .checks import Array, as_array, as_distribution
-from .classes import Family, ModelClass
-from .decoders import BernoulliDecoder
+from .checks import Array, as_distribution
+from .classes import Family, ModelClass, PixelRows
 from .gaussian import GaussianDecoder
 from .sources import Source
 
-__all__ = ["Data", "image_data", "image_inputs", "line_inputs", "toy_data"]
+__all__ = ["Data", "image_data", "line_inputs", "toy_data"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,10 +50,14 @@ def toy_data(source: Source) -> Data:
 
 
 def image_data(source: Source) -> Data:
-    """Return images with rows of independent pixels and a latent for each true pattern."""
-    family = BernoulliDecoder(source.images)
-    inputs, n_z = image_inputs(source.images), source.p_z.size
-    return Data("images", "rows of independent pixels", source.p, inputs, family, n_z)
+    """Return images with rows of independent pixels and a latent for each true pattern.
+
+    A simple encoder sees pixels of −1 and 1.
+    """
+    pixels = 2.0 * source.images.reshape(source.p.size, -1) - 1
+    inputs = np.hstack([pixels, -np.ones((source.p.size, 1))])
+    family, rows = PixelRows(source.images), "rows of independent pixels"
+    return Data("images", rows, source.p, inputs, family, source.p_z.size)
 
 
 def line_inputs(p: ArrayLike) -> Array:
@@ -72,17 +75,3 @@ def line_inputs(p: ArrayLike) -> Array:
     x = np.arange(p.size) - p @ np.arange(p.size)
     scale = np.sqrt(p @ x**2) or 1.0
     return np.stack([x / scale, -np.ones(p.size)], axis=1)
-
-
-def image_inputs(images: ArrayLike) -> Array:
-    """Return rows (pixels, −1) for images, with pixels −1 and 1.
-
-    Examples
-    --------
-    >>> image_inputs([[[0, 1]], [[1, 1]]])
-    array([[-1.,  1., -1.],
-           [ 1.,  1., -1.]])
-    """
-    pixels = as_array("images", images)
-    rows = 2 * pixels.reshape(len(pixels), -1) - 1
-    return np.hstack([rows, -np.ones((len(rows), 1))])

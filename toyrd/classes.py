@@ -9,29 +9,43 @@ where a class has them. D + βR = Σ p e (β log(e/m) − log d).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from scipy.optimize import Bounds, minimize
-from scipy.special import log_softmax
 
 from .checks import Array, as_distribution
 from .decoders import BernoulliDecoder
 from .mixing import GlobalFamily
 from .model import SMALLEST, Model, best_decoder
 
-__all__ = ["Family", "ModelClass", "Tables"]
+__all__ = ["Family", "ModelClass", "PixelRows", "Tables"]
 
-Family = GlobalFamily | BernoulliDecoder
-Tables = Mapping[str, Array]
+Tables = dict[str, Array]
 
 SURE = 30.0
-"""Log-odds at which a pixel counts as certain, so that the search stays among finite numbers."""
+"""Log-odds at which a pixel counts as certain, so that a search stays among finite numbers."""
 
 FAR = 100.0
 """How many times a log-linear encoder's greatest logit its offsets are."""
+
+
+class PixelRows(BernoulliDecoder):
+    """Rows of independent pixels, with the bounds and slopes that going downhill asks for."""
+
+    @property
+    def box(self) -> Array:
+        """Least and greatest log-odds, shape (2, pixels)."""
+        return np.outer((-SURE, SURE), np.ones(self.images[0].size))
+
+    def slopes(self, parameters: Array) -> Array:
+        """Return the gradient of log d(x|z) in the log-odds, shape (n_z, n_x, pixels)."""
+        n, means = len(self.images), self.means(parameters)
+        return self.images.reshape(n, -1) - means.reshape(len(means), 1, -1)
+
+
+Family = GlobalFamily | PixelRows
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +73,7 @@ class ModelClass:
         Data distribution, above 0 everywhere.
     inputs : numpy.ndarray, shape (n_x, k)
         What a simple encoder sees of x, last a column of −1; see `class_data`.
-    family : GlobalFamily or BernoulliDecoder
+    family : GlobalFamily or PixelRows
         Of the rows of a simple decoder.
     n_z : int
         Number of latents.
@@ -98,20 +112,13 @@ class ModelClass:
             raise ValueError("p must be above 0 everywhere; leave out the other symbols")
 
     @cached_property
-    def box(self) -> Array:
-        """Least and greatest parameters of a row of the family, shape (2, k)."""
-        if isinstance(self.family, BernoulliDecoder):
-            return np.array([[-SURE], [SURE]]) * np.ones(self.family.images[0].size)
-        return self.family.box
-
-    @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Names and shapes of the variables, in their order."""
         n_x, k = self.inputs.shape
         every = {
             "phi": (self.name[0] == "-", (k, self.n_z)),
             "log_e": (self.name[:2] == "++", (n_x, self.n_z)),
-            "theta": (self.name[1] == "-", (self.n_z, self.box.shape[1])),
+            "theta": (self.name[1] == "-", (self.n_z, self.family.box.shape[1])),
             "log_m": (self.name == "+-+", (self.n_z,)),
         }
         return {part: shape for part, (used, shape) in every.items() if used}
@@ -119,17 +126,22 @@ class ModelClass:
     @cached_property
     def bounds(self) -> Bounds:
         """Bounds on the variables: only rows of a family have any."""
-        inside = ({"theta": side} for side in self.box)
-        low, high = (
-            self._packed(
-                {part: np.full(shape, side.get(part, far)) for part, shape in self.shapes.items()}
-            )
-            for side, far in zip(inside, (-np.inf, np.inf), strict=True)
+        sides = (
+            [
+                np.full(s, row if part == "theta" else far).ravel()
+                for part, s in self.shapes.items()
+            ]
+            for far, row in zip((-np.inf, np.inf), self.family.box, strict=True)
         )
-        return Bounds(low, high)
+        return Bounds(*map(np.concatenate, sides))
 
     def _packed(self, parts: Tables) -> Array:
-        return np.concatenate([parts[part].ravel() for part in self.shapes])
+        return np.concatenate([parts[name].ravel() for name in self.shapes])
+
+    def _unpacked(self, variables: Array) -> dict[str, Array]:
+        cuts = np.cumsum([np.prod(shape) for shape in self.shapes.values()])[:-1]
+        parts = zip(self.shapes.items(), np.split(variables, cuts), strict=True)
+        return {name: part.reshape(shape) for (name, shape), part in parts}
 
     def start(self, rng: np.random.Generator, sharpness: float = 1.0) -> Array:
         """Draw variables: latents see the symbols near one drawn from p, the nearer the sharper.
@@ -141,21 +153,21 @@ class ModelClass:
         w = rng.normal(size=(k - 1, self.n_z))
         w *= sharpness / np.linalg.norm(w, axis=0)
         phi = np.vstack([w, (self.inputs[seeds, :-1].T * w).sum(axis=0)])
-        return self.variables({"phi": phi, "log_e": self._quadratic(phi)})
-
-    def _quadratic(self, phi: Array) -> Array:
-        return np.asarray(log_softmax(-((self.inputs @ phi) ** 2), axis=1))
+        log_e = _log_softmax(-((self.inputs @ phi) ** 2))
+        return self.variables({"phi": phi, "log_e": log_e})
 
     def variables(self, tables: Tables) -> Array:
         """Return the variables of a member of this class that is, or is like, other tables.
 
         A smaller class's tables have a member that is no worse. Of other tables log e is enough.
         """
-        fill = {"phi": self._log_linear, "theta": self._fitted, "log_m": self._log_mass}
-        log_e = tables["log_e"]
-        return self._packed(
-            {part: tables[part] if part in tables else fill[part](log_e) for part in self.shapes}
-        )
+        joint = self.p[:, None] * np.exp(tables["log_e"])
+        parts = {**tables, "log_m": _log_mass(joint)}
+        if "phi" not in tables:
+            parts["phi"] = self._log_linear(tables["log_e"])
+        if "theta" not in tables:
+            parts["theta"] = np.clip(self.family.fit(joint.T, None), *self.family.box)
+        return self._packed(parts)
 
     def _log_linear(self, log_e: Array) -> Array:
         """Return φ of an encoder that is log-linear in x, fitted to another.
@@ -171,41 +183,30 @@ class ModelClass:
         phi[-1] += offset
         return np.asarray(phi)
 
-    def _fitted(self, log_e: Array) -> Array:
-        return np.clip(self.family.fit((self.p[:, None] * np.exp(log_e)).T, None), *self.box)
-
-    def _log_mass(self, log_e: Array) -> Array:
-        """Return log e(z)."""
-        return np.asarray(np.log(np.maximum(self.p @ np.exp(log_e), SMALLEST)))
-
-    def tables(self, variables: Array, beta: float) -> dict[str, Array]:
-        """Return log e, log m and log d at a β, with the parameters behind them."""
-        cuts = np.cumsum([np.prod(shape) for shape in self.shapes.values()])
-        parts = zip(self.shapes.items(), np.split(variables, cuts[:-1]), strict=True)
-        t = {"log_m": np.zeros(self.n_z)} | {name: part.reshape(s) for (name, s), part in parts}
-        t["log_m"] = log_softmax(t["log_m"])
+    def tables(self, variables: Array, beta: float) -> Tables:
+        """Return log e, log m, log d and p e at a β, with the parameters behind them."""
+        t = {"log_m": np.zeros(self.n_z), **self._unpacked(variables)}
+        t["log_m"] = _log_softmax(t["log_m"])
         if "theta" in t:
             t["log_d"] = self.family.log_rows(t["theta"]).T
         if "phi" in t:
-            t["log_e"] = self._quadratic(t["phi"])
-        else:
-            t["log_e"] = log_softmax(
-                t["log_e"] if "log_e" in t else t["log_d"] / beta + t["log_m"], axis=1
-            )
-        if self.name[2] == "+" and self.name != "+-+":
-            t["log_m"] = self._log_mass(t["log_e"])
-        if "theta" not in t:
-            t["log_d"] = np.log(self.p)[:, None] + t["log_e"] - self._log_mass(t["log_e"])
-        return t
+            t["log_e"] = -((self.inputs @ t["phi"]) ** 2)
+        elif "theta" in t:
+            t["log_e"] = t["log_d"] / beta + t["log_m"]
+        t["log_e"] = _log_softmax(t["log_e"])
+        t["joint"] = self.p[:, None] * np.exp(t["log_e"])
+        log_mass = _log_mass(t["joint"])
+        if self.name[2] == "+" and "log_m" not in self.shapes:
+            t["log_m"] = log_mass
+        return {"log_d": np.log(self.p)[:, None] + t["log_e"] - log_mass, **t}
 
     def model(self, variables: Array, beta: float) -> Model:
         """Return the model that belongs to variables at a β."""
         t = self.tables(variables, beta)
         e, m = np.exp(t["log_e"]), np.exp(t["log_m"])
-        if "theta" not in t:
-            return Model(self.p, e, best_decoder(self.p, e), m)
         # What underflows is not impossible: at 0 it would cost +∞ wherever e has a trace of it.
-        return Model(self.p, e, np.maximum(np.exp(t["log_d"].T), SMALLEST), m)
+        d = np.maximum(np.exp(t["log_d"].T), SMALLEST)
+        return Model(self.p, e, d if "theta" in t else best_decoder(self.p, e), m)
 
     def descend(self, variables: Array, beta: float, steps: int = 200) -> tuple[Array, float]:
         """Go downhill from variables by L-BFGS; return where it ends, and D + βR there."""
@@ -213,9 +214,9 @@ class ModelClass:
         result = minimize(
             self.value,
             variables,
-            args=(beta,),
+            (beta,),
+            "L-BFGS-B",
             jac=True,
-            method="L-BFGS-B",
             bounds=self.bounds,
             options=options,
         )
@@ -224,20 +225,22 @@ class ModelClass:
     def value(self, variables: Array, beta: float) -> tuple[float, Array]:
         """Return D + βR and its gradient in the variables."""
         t = self.tables(variables, beta)
-        joint = self.p[:, None] * np.exp(t["log_e"])
+        joint = t["joint"]
         spent = joint * (beta * (t["log_e"] - t["log_m"]) - t["log_d"])
         slope = spent - joint * (spent.sum(axis=1) / self.p)[:, None]
         by = {"log_e": slope, "log_m": beta * (np.exp(t["log_m"]) - joint.sum(axis=0))}
         if "phi" in t:
             by["phi"] = self.inputs.T @ (-2 * (self.inputs @ t["phi"]) * slope)
         if "theta" in t:
-            by["theta"] = -self._by_rows(t["theta"], joint.T)
+            by["theta"] = -np.einsum("xz,zxk->zk", joint, self.family.slopes(t["theta"]))
         return float(spent.sum()), self._packed(by)
 
-    def _by_rows(self, theta: Array, weight: Array) -> Array:
-        """Return the gradient of Σ weight[z, x] log d(x|z) in θ."""
-        if isinstance(self.family, BernoulliDecoder):
-            on = weight @ self.family.images.reshape(self.p.size, -1)
-            means = self.family.means(theta).reshape(theta.shape)
-            return np.asarray(on - weight.sum(axis=1, keepdims=True) * means)
-        return np.asarray(np.einsum("zx,zxk->zk", weight, self.family.slopes(theta)))
+
+def _log_softmax(logits: Array) -> Array:
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
+
+
+def _log_mass(joint: Array) -> Array:
+    """Return log e(z)."""
+    return np.asarray(np.log(np.maximum(joint.sum(axis=0), SMALLEST)))

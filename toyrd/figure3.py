@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from itertools import chain
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -60,31 +59,27 @@ def as_panel(data: Data, results: Results) -> Panel:
     array([[0.   , 1.442],
            [1.442, 0.   ]])
     """
-    points = {name: _points(results[name]) for name in NAMES}
-    everything = np.concatenate(list(points.values()))
-    simple = np.concatenate([points[name] for name in NAMES if name[1] == "-"])
+    H, rows = entropy(data.p), _rows(results)
+    points, everything = dict(zip(NAMES, rows.reshape(8, -1, 2), strict=True)), rows.reshape(-1, 2)
+    simple = rows[:, 0].reshape(-1, 2)
+    total = simple.sum(axis=1)
+    R = simple[total <= max(H + NEAR, total.min()), 0]
+    margin = 0.05 * float(np.ptp(R)) + 0.05
     return Panel(
         title=data.name,
-        H=entropy(data.p),
+        H=H,
         points=points,
-        hulls={name: hull(rows) for name, rows in points.items()},
+        hulls={name: hull(each) for name, each in points.items()},
         hull=hull(everything),
         pareto=pareto(everything.round(9)),  # ties but for rounding are ties
-        near=_window(simple, entropy(data.p)),
+        near=(R.min() - margin, R.max() + margin),
     )
 
 
-def _window(points: Array, H: float) -> tuple[float, float]:
-    """Return the range of rates to enlarge: where points come near H, or of all of them."""
-    near = points.sum(axis=1) <= H + NEAR
-    rates = points[near if near.any() else slice(None), 0]
-    margin = 0.05 * float(np.ptp(rates)) + 0.05
-    return float(rates.min()) - margin, float(rates.max()) + margin
-
-
-def _points(found: Sequence[Found]) -> Array:
-    rows = np.array([[best.model.R, best.model.D] for best in found])
-    return np.asarray(rows[np.argsort(rows[:, 0], kind="stable")])
+def _rows(results: Results) -> Array:
+    """Return (R, D) at [encoder, decoder, marginal, β], where 0 is simple and 1 complex."""
+    rows = [[(one.model.R, one.model.D) for one in results[name]] for name in NAMES]
+    return np.reshape(rows, (2, 2, 2, -1, 2))
 
 
 def draw_panels(panels: Sequence[Panel]) -> Figure:
@@ -145,73 +140,47 @@ def sentences(data: Data, results: Results) -> list[str]:
     >>> sentences(data, found)[-2].split(";")[0]
     '5 latents carry at most log n_z = 1.609'
     """
-    H = entropy(data.p)
-    panel = as_panel(data, results)
-    said = []
-    for sign, what in (("+", "With a free decoder"), ("-", f"With {data.rows}")):
-        said += [f"{what}, {_best_elbo(results, H, sign)}", f"{what}, {_stretch(panel, sign)}"]
-    for place, part in enumerate(("encoder", "decoder", "marginal")):
-        said.append(_cost(results, place, part))
-    most = max(rows[:, 0].max() for rows in panel.points.values())
-    latents = (
+    panel, rows = as_panel(data, results), _rows(results)
+    R, D = np.moveaxis(rows, -1, 0)
+    betas = np.array([one.beta for one in results["+++"]])
+    ones = R[(betas == 1) & (R + D - panel.H <= CLOSE)]
+    above = max(0.0, (panel.hull.sum(axis=1) - panel.H).max())
+    return [
+        *_reach(panel.H, rows[:, 1], "With a free decoder"),
+        *_reach(panel.H, rows[:, 0], f"With {data.rows}"),
+        *(_cost(D + betas * R, betas, place) for place in range(3)),
+        f"At beta = 1 the {ones.size} classes within {CLOSE:g} of H have rates from "
+        f"{ones.min():.3f} to {ones.max():.3f}: the ELBO does not choose between them."
+        if ones.size
+        else f"At beta = 1 no model found is within {CLOSE:g} of H.",
         f"{data.n_z} latents carry at most log n_z = {np.log(data.n_z):.3f}; "
-        f"the largest rate found is {most:.3f}."
-    )
-    return [*said, _indifference(results, H), latents, _summary(panel)]
-
-
-def _best_elbo(results: Results, H: float, sign: str) -> str:
-    best = [
-        min(one.model.D + one.model.R for one in found) - H
-        for name, found in results.items()
-        if name[1] == sign
+        f"the largest rate found is {R.max():.3f}.",
+        f"The lower hull of all {R.size} models has {len(panel.hull)} corners, at most "
+        f"{above:.1e} above D + R = H; {len(panel.pareto)} models are Pareto steps.",
     ]
-    return (
-        f"the best -ELBO of each of the four classes is above H by {max(0.0, min(best)):.6f} "
-        f"to {max(0.0, *best):.6f}."
-    )
 
 
-def _stretch(panel: Panel, sign: str) -> str:
-    corners = hull(np.concatenate([panel.hulls[name] for name in NAMES if name[1] == sign]))
-    rates = corners[corners.sum(axis=1) - panel.H <= CLOSE, 0]
+def _reach(H: float, rows: Array, what: str) -> list[str]:
+    """Say how near to D + R = H the classes with one kind of decoder come."""
+    best = np.maximum(rows.sum(axis=-1).min(axis=-1) - H, 0)
+    corners = hull(rows.reshape(-1, 2))
+    rates = corners[corners.sum(axis=1) - H <= CLOSE, 0]
     where = f"from R = {rates.min():.3f} to {rates.max():.3f}" if rates.size else "nowhere"
-    return f"the corners of the hull lie within {CLOSE:g} of D + R = H {where}."
-
-
-def _cost(results: Results, place: int, part: str) -> str:
-    losses = [
-        (simple.objective - free.objective, simple)
-        for name in NAMES
-        if name[place] == "-"
-        for simple, free in zip(
-            results[name], results[name[:place] + "+" + name[place + 1 :]], strict=True
-        )
+    return [
+        f"{what}, the best -ELBO of each of the four classes is above H by {best.min():.6f} "
+        f"to {best.max():.6f}.",
+        f"{what}, the corners of the hull lie within {CLOSE:g} of D + R = H {where}.",
     ]
-    loss, where = max(losses, key=lambda pair: pair[0])
+
+
+def _cost(objective: Array, betas: Array, place: int) -> str:
+    """Say what a simple part costs at the most."""
+    losses = -np.diff(objective, axis=place)
+    *signs, i = np.unravel_index(losses.argmax(), losses.shape)
     return (
-        f"A simple {part} costs at most {max(0.0, loss):.4f} of D + beta R, as far as was "
-        f"found (class {where.name} at beta = {where.beta:g})."
-    )
-
-
-def _indifference(results: Results, H: float) -> str:
-    ones = [one.model for one in chain(*results.values()) if one.beta == 1]
-    rates = [model.R for model in ones if model.D + model.R - H <= CLOSE]
-    if not rates:
-        return f"At beta = 1 no model found is within {CLOSE:g} of H."
-    return (
-        f"At beta = 1 the {len(rates)} classes within {CLOSE:g} of H have rates from "
-        f"{min(rates):.3f} to {max(rates):.3f}: the ELBO does not choose between them."
-    )
-
-
-def _summary(panel: Panel) -> str:
-    above = float((panel.hull.sum(axis=1) - panel.H).max())
-    return (
-        f"The lower hull of all {sum(map(len, panel.points.values()))} models has "
-        f"{len(panel.hull)} corners, at most {max(0.0, above):.1e} above D + R = H; "
-        f"{len(panel.pareto)} models are Pareto steps."
+        f"A simple {('encoder', 'decoder', 'marginal')[place]} costs at most "
+        f"{max(0.0, losses.max()):.4f} of D + beta R, as far as was found "
+        f"(class {''.join('-+'[sign] for sign in signs)} at beta = {betas[i]:g})."
     )
 
 
@@ -245,18 +214,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _command(options: argparse.Namespace) -> tuple[Figure, str]:
-    starts = as_count("--starts", options.starts)
-    steps = as_count("--steps", options.steps)
+    counts = {name: as_count(f"--{name}", vars(options)[name]) for name in ("starts", "steps")}
     betas = sorted({as_number("--betas", beta, low=1e-3, high=1e3) for beta in options.betas})
     rng = as_rng(options.seed)
-    images = bars_and_stripes(options.size, flip=0.05)
-    sets = [toy_data(toy_source()), image_data(images)]
+    images = image_data(bars_and_stripes(options.size, flip=0.05))
     panels, text = [], []
-    with progress(len(sets) * len(NAMES) * len(betas), "models") as callback:
-        for data in sets:
-            results = search_all(
-                data, betas, starts=starts, steps=steps, rng=rng, callback=callback
-            )
+    with progress(None, "models") as callback:
+        for data in (toy_data(toy_source()), images):
+            results = search_all(data, betas, rng=rng, callback=callback, **counts)
             panels.append(as_panel(data, results))
             text += [_table(data, results), *sentences(data, results), ""]
     return draw_panels(panels), "\n".join(text[:-1])
@@ -264,17 +229,13 @@ def _command(options: argparse.Namespace) -> tuple[Figure, str]:
 
 def _table(data: Data, results: Results) -> str:
     """Return a table of the classes: the best ELBO, the gaps to their bounds, what is proven."""
-    H = entropy(data.p)
     rows = []
     for name, found in results.items():
-        best = min(found, key=lambda one: one.model.D + one.model.R)
-        model, proven = best.model, sum(one.certified for one in found)
-        gap = max(one.gap for one in found)
-        excess = max(0.0, model.D + model.R - H)
-        rows.append(
-            [name, f"{best.beta:g}", model.R, model.D, excess, gap, f"{proven} of {len(found)}"]
-        )
-    header = [f"{data.name} (nats)", "beta", "R", "D", "-ELBO - H", "largest gap", "proven"]
+        best = max(found, key=lambda one: one.model.elbo)
+        R, D, gap = best.model.R, best.model.D, max(one.gap for one in found)
+        proven = f"{sum(one.certified for one in found)} of {len(found)}"
+        rows.append([name, f"{best.beta:g}", R, D, max(0.0, R + D - best.model.H), gap, proven])
+    header = [f"{data.name} (nats)", "beta", "R", "D", "-ELBO - H", "gap to free tables", "proven"]
     return text_table(header, rows)
 
 

@@ -34,22 +34,15 @@ def hull(points: Array) -> Array:
 
     References
     ----------
-    Andrew, *Another efficient algorithm for convex hulls in two dimensions* (1979).
+    Jarvis, *On the identification of the convex hull of a finite set of points* (1973).
     """
-    corners: list[Array] = []
-    for point in points[np.lexsort((points[:, 1], points[:, 0]))]:
-        if corners and point[1] >= corners[-1][1]:
-            continue
-        while len(corners) > 1 and _turn(corners[-2], corners[-1], point) <= 0:
-            corners.pop()
-        corners.append(point)
+    below = pareto(points)
+    corners = [below[0]]
+    while len(below := below[1:]):  # the steepest way down, and there as far as it goes
+        run, rise = (below - corners[-1]).T
+        below = below[np.lexsort((-run, rise / run))[0] :]
+        corners.append(below[0])
     return np.array(corners)
-
-
-def _turn(first: Array, second: Array, third: Array) -> float:
-    """Return twice the area of a triangle, above 0 if it turns to the left."""
-    a, b = second - first, third - first
-    return float(a[0] * b[1] - a[1] * b[0])
 
 
 def pareto(points: Array) -> Array:

@@ -30,7 +30,7 @@ _STEPS: dict[str, Any] = {"color": "black", "linewidth": 0.8, "drawstyle": "step
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """Hold what is drawn of one data set; points are rows (R, D) in nats, by rising R.
+    """Hold what is drawn of one data set; points are rows (R, D) in nats.
 
     Parameters
     ----------
@@ -118,34 +118,23 @@ def plot_negative_elbo(panel: Panel, *, ax: Axes | None = None) -> Axes:
 
 def class_handles() -> list[Line2D]:
     """Return handles for a legend: what the marks and lines of a class tell."""
-
-    def handle(label: str, **style: Any) -> Line2D:
-        return Line2D([], [], **{"linestyle": "none", "color": "black", **style}, label=label)
-
-    simple, free = _COLOURS["-"], _COLOURS["+"]
-    return [
-        handle("decoder −: round", marker="o", color=simple, markersize=5),
-        handle("decoder + (free): square", marker="s", color=free, markersize=5),
-        handle("encoder −: open", marker="o", markersize=_SIZES["-"], markerfacecolor="white"),
-        handle("encoder + (free): filled", marker="o", markersize=_SIZES["+"]),
-        handle("marginal −: dashed", linestyle=_DASHES["-"]),
-        handle("marginal + (free): solid", linestyle="solid"),
-        handle("hull of all models", **{**_HULL, "linestyle": "solid"}),
-        handle("Pareto steps", linewidth=0.8, linestyle="solid", drawstyle="steps-post"),
-    ]
+    styles: dict[str, dict[str, Any]] = {
+        "decoder −: round": {"marker": "o", "color": _COLOURS["-"], "markersize": 5},
+        "decoder + (free): square": {"marker": "s", "color": _COLOURS["+"]},
+        "encoder −: open": {"marker": "o", "markersize": _SIZES["-"], "markerfacecolor": "white"},
+        "encoder + (free): filled": {"marker": "o", "markersize": _SIZES["+"]},
+        "marginal −: dashed": {"linestyle": _DASHES["-"]},
+        "marginal + (free): solid": {"linestyle": _DASHES["+"]},
+        "hull of all models": {**_HULL, "linestyle": "solid"},
+        "Pareto steps": {**_STEPS, "linestyle": "solid"},
+    }
+    plain = {"color": "black", "linestyle": "none"}
+    return [Line2D([], [], label=label, **{**plain, **style}) for label, style in styles.items()]
 
 
 def _draw(ax: Axes, name: str, points: Array, hull: Array) -> None:
     """Draw the models of a class as marks, and the hull through the best of them as a line."""
-    encoder, decoder = name[0], name[1]
-    colour = _COLOURS[decoder]
+    colour, face = _COLOURS[name[1]], "white" if name[0] == "-" else _COLOURS[name[1]]
     ax.plot(*hull.T, color=colour, linewidth=1.1, linestyle=_DASHES[name[2]])
-    ax.plot(
-        *points.T,
-        linestyle="none",
-        marker=_MARKERS[decoder],
-        markersize=_SIZES[encoder],
-        color=colour,
-        markerfacecolor="white" if encoder == "-" else colour,
-        label=name,
-    )
+    (marks,) = ax.plot(*points.T, _MARKERS[name[1]], color=colour, label=name)
+    marks.set(markersize=_SIZES[name[0]], markerfacecolor=face)

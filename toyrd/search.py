@@ -6,9 +6,11 @@ in one class starts the search in the next, and a larger class is never worse at
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from itertools import product
+from operator import itemgetter, ne
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +18,6 @@ from .checks import Array, as_rng
 from .class_data import Data
 from .classes import ModelClass, Tables
 from .free import lower_bound
-from .frontier import frontier
 from .mixing import GlobalFamily
 from .model import Model
 from .solver import solve
@@ -26,8 +27,8 @@ __all__ = ["NAMES", "Found", "coupled", "search", "search_all"]
 NAMES = tuple("".join(signs) for signs in product("-+", repeat=3))
 """Signs of encoder, decoder and marginal, smaller classes before those that hold them."""
 
-ORDER = ("+--", "+-+", "---", "--+", "++-", "+++", "-+-", "-++")
-"""In which classes are searched: free encoders are found first and show simple ones the way."""
+ORDER = ("+--", "+-+", "---", "--+", "++-", "-+-", "-++")
+"""In which classes are searched first: free encoders show simple ones the way."""
 
 ROUGH = 30
 """Steps taken from every start; only the best goes on."""
@@ -37,6 +38,9 @@ SOFT, SHARP = 0.3, 20.0
 
 PROVEN = 1e-7
 """Gap in nats up to which an answer counts as a proven optimum."""
+
+FAINT = np.exp(-60.0)
+"""Least probability in `coupled`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,15 +57,15 @@ class Found:
         With D and R.
     certified : bool
         Whether it is a proven optimum of its class; otherwise it is the best of a local search.
-    tables : Tables, optional
-        For the search in a larger class, where this one was searched.
+    tables : mapping of str to numpy.ndarray
+        Of `ModelClass`, to start other searches from; empty where theory gave the model.
     """
 
     name: str
     beta: float
     model: Model
     certified: bool = False
-    tables: Tables | None = None
+    tables: Tables = field(default_factory=dict)
 
     @property
     def objective(self) -> float:
@@ -81,10 +85,8 @@ def search_all(
     data: Data,
     betas: Sequence[float],
     *,
-    starts: int = 2,
-    steps: int = 200,
     rng: int | np.random.Generator | None = None,
-    callback: Callable[..., object] = lambda *_: None,
+    **options: Any,
 ) -> dict[str, list[Found]]:
     """Search all eight classes at every β.
 
@@ -94,14 +96,10 @@ def search_all(
         From `toy_data` or `image_data`.
     betas : sequence of float
         Rising.
-    starts : int
-        New random starts for each class and β.
-    steps : int
-        Steps of L-BFGS from the best start.
     rng : int or numpy.random.Generator, optional
         Seed or generator of the starts.
-    callback : callable, optional
-        Called after each class and β.
+    **options
+        The `starts`, `steps` and `callback` of `search`.
 
     Returns
     -------
@@ -121,73 +119,33 @@ def search_all(
     ----------
     Alemi et al., *Fixing a Broken ELBO* (2018), section 4.2 and Figure 3.
     """
-    results: dict[str, list[Found]] = {}
-    generator = as_rng(rng)
-    for name in ORDER:
-        solved = _solved(data, name, betas)
-        for best in solved:
-            callback(best)
-        near = [results[other] for other in results if _differ(other, name) == 1]
-        hints = [[found[i].tables for found in near] for i in range(len(betas))]
-        results[name] = solved or search(
-            data.model_class(name),
-            betas,
-            hints=[[tables for tables in each if tables is not None] for each in hints],
-            starts=starts,
-            steps=steps,
-            rng=generator,
-            callback=callback,
-        )
-    return _nested(data, results, steps)
+    generator, solved, known = as_rng(rng), _solved(data, betas), dict[str, list[Found]]()
+    for name in (*ORDER, *NAMES):  # twice, to learn from all others, and at last from smaller ones
+        if name not in solved:
+            near = [found for other, found in known.items() if sum(map(ne, other, name)) <= 1]
+            one = data.model_class(name)
+            known[name] = search(one, betas, hints=near, rng=generator, **options)
+    return {name: (solved | known)[name] for name in NAMES}
 
 
-def _differ(name: str, other: str) -> int:
-    """Return in how many signs two classes differ."""
-    return sum(a != b for a, b in zip(name, other, strict=True))
-
-
-def _nested(data: Data, results: dict[str, list[Found]], steps: int) -> dict[str, list[Found]]:
-    """Return the results by name, a class no worse than the smaller ones that it holds."""
-    nested: dict[str, list[Found]] = {}
-    for name in NAMES:
-        inside = [nested[n] for n in nested if _differ(n, name) == n.count("-") - name.count("-")]
-        one, nested[name] = data.model_class(name), list(results[name])
-        for i, found in enumerate(results[name]):
-            least = min((other[i] for other in inside), key=_objective, default=found)
-            better = least.objective < found.objective and not found.certified
-            if better and least.tables is not None:
-                start = one.variables(least.tables)
-                nested[name][i] = _found(one, found.beta, *one.descend(start, found.beta, steps))
-    return nested
-
-
-def _objective(found: Found) -> float:
-    return found.objective
-
-
-def _found(one: ModelClass, beta: float, variables: Array, _: float) -> Found:
-    return Found(one.name, beta, one.model(variables, beta), tables=one.tables(variables, beta))
-
-
-def _solved(data: Data, name: str, betas: Sequence[float]) -> list[Found]:
-    """Return the optima of a class for which theory gives them, or nothing."""
-    if name == "+++":
-        solutions = [solve(data.p, beta=beta, n_z=data.n_z) for beta in betas]
-    elif name == "+-+" and isinstance(data.family, GlobalFamily):
-        solutions = list(frontier(data.p, decoder=data.family, betas=betas))
-    else:
-        return []
-    return [
-        Found(name, beta, solution.model, certified=solution.gap <= PROVEN)
-        for beta, solution in zip(betas, solutions, strict=True)
-    ]
+def _solved(data: Data, betas: Iterable[float]) -> dict[str, list[Found]]:
+    """Return the optima of the classes for which theory gives them."""
+    classes: dict[str, dict[str, Any]] = {"+++": {"n_z": data.n_z}}
+    if isinstance(data.family, GlobalFamily):
+        classes["+-+"] = {"decoder": data.family}
+    found: dict[str, list[Found]] = {name: [] for name in classes}
+    for name, beta in product(classes, betas):
+        solution = solve(data.p, beta=beta, **classes[name])
+        proven = solution.gap <= PROVEN
+        found[name].append(Found(name, beta, solution.model, certified=proven))
+    return found
 
 
 def search(
     one: ModelClass,
     betas: Sequence[float],
     *,
-    hints: Sequence[Sequence[Tables]] = (),
+    hints: Iterable[Sequence[Found]] = (),
     starts: int = 2,
     steps: int = 200,
     rng: int | np.random.Generator | None = None,
@@ -201,10 +159,16 @@ def search(
         Where to search.
     betas : sequence of float
         Rising.
-    hints : sequence of sequences of Tables, optional
-        More starts, for each β.
-    starts, steps, rng, callback
-        As for `search_all`.
+    hints : sequence of sequences of Found, optional
+        What other classes found at the same betas: more starts.
+    starts : int
+        New random starts for each β, from soft to sharp encoders.
+    steps : int
+        Steps of L-BFGS from the best start.
+    rng : int or numpy.random.Generator, optional
+        Seed or generator of the starts.
+    callback : callable, optional
+        Called after each β.
 
     Returns
     -------
@@ -225,23 +189,22 @@ def search(
     for i, beta in enumerate(betas):
         places = (np.arange(starts) + generator.uniform(size=starts)) / starts
         points = [one.start(generator, SOFT * (SHARP / SOFT) ** place) for place in places]
-        points += [last[0] for last in best[-1:]]
-        points += [one.variables(hint) for hint in (hints[i] if hints else ())]
-        points += [one.variables(coupled(one.p, one.n_z))] if one.name == "++-" else []
-        rough = [one.descend(point, beta, ROUGH) for point in points]
-        best.append(one.descend(min(rough, key=_value)[0], beta, steps))
+        points += [one.variables(found[i].tables) for found in hints]
+        points += [end[0] for end in best[-1:]]
+        points += [one.variables({"log_e": coupled(one.p, one.n_z)})] if one.name == "++-" else []
+        rough = min((one.descend(point, beta, ROUGH) for point in points), key=itemgetter(1))
+        best.append(one.descend(rough[0], beta, steps))
         callback(beta)
     for i in reversed(range(len(betas) - 1)):
-        back = one.descend(best[i + 1][0], betas[i], steps)
-        best[i] = min(best[i], back, key=_value)
-    return [_found(one, beta, *end) for beta, end in zip(betas, best, strict=True)]
+        best[i] = min(best[i], one.descend(best[i + 1][0], betas[i], steps), key=itemgetter(1))
+    return [_found(one, beta, end[0]) for beta, end in zip(betas, best, strict=True)]
 
 
-def _value(end: tuple[Array, float]) -> float:
-    return end[1]
+def _found(one: ModelClass, beta: float, variables: Array) -> Found:
+    return Found(one.name, beta, one.model(variables, beta), tables=one.tables(variables, beta))
 
 
-def coupled(p: Array, n_z: int) -> Tables:
+def coupled(p: Array, n_z: int) -> Array:
     """Return a start for free tables beside a uniform marginal: quantiles of x to those of z.
 
     Parameters
@@ -253,19 +216,17 @@ def coupled(p: Array, n_z: int) -> Tables:
 
     Returns
     -------
-    Tables
-        With e(z) = 1/n_z, and few symbols in each latent: neighbours in the order of symbols.
+    numpy.ndarray, shape (n_x, n_z)
+        Log e with e(z) = 1/n_z, and few symbols in each latent: neighbours in the order of
+        symbols. What is impossible is only `FAINT`, as an exact zero could never be left.
 
     Examples
     --------
-    >>> np.exp(coupled(np.array([0.5, 0.25, 0.25]), 2).log_e)
+    >>> np.exp(coupled(np.array([0.5, 0.25, 0.25]), 2)).round(9)
     array([[1., 0.],
            [0., 1.],
            [0., 1.]])
     """
-    ends, cuts = np.cumsum(p), np.arange(1, n_z + 1) / n_z
-    begins, heads = ends - p, cuts - 1 / n_z
-    shared = np.minimum(ends[:, None], cuts) - np.maximum(begins[:, None], heads)
-    with np.errstate(divide="ignore"):
-        log_e = np.log(np.maximum(shared, 0) / p[:, None])
-    return Tables(log_e, np.full(n_z, -np.log(n_z)))
+    ends = np.cumsum(p)[:, None]
+    shared = np.diff(np.clip(np.linspace(0, 1, n_z + 1), ends - p[:, None], ends), axis=1)
+    return np.log(np.maximum(shared / p[:, None], FAINT))
