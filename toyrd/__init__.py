@@ -4,7 +4,7 @@ Tables of your own: `Model`, `best_encoder`, `best_marginal`, `best_decoder`, `e
 `kl_divergence`, `mutual_information`. The least D + βR, or D at a rate: `solve`, for any cost
 `rate_distortion`, for a whole curve `frontier`; decoder rows of a family: `GaussianDecoder`,
 `BernoulliDecoder`, or your own `DecoderFamily`. Data of known latent: `toy_source`,
-`bars_and_stripes`, `empirical`. Beside these: `toyrd.appendix_e`, the paper's own training,
+`bars_and_stripes`, `empirical`; images of your own: `count_images`. Beside these: `toyrd.appendix_e`, the paper's own training,
 `toyrd.testing`, strategies for property tests, and ``python -m toyrd.figure1`` to ``figure4``.
 
 Numbers are in nats; the last axis of a table is the variable left of the bar.
@@ -15,6 +15,7 @@ from .decoders import BernoulliDecoder, DecoderFamily
 from .encoders import best_encoder, smooth_encoder
 from .frontier import Frontier, frontier
 from .gaussian import GaussianDecoder
+from .images import count_images
 from .measures import entropy, kl_divergence, mutual_information
 from .mixing import GlobalFamily
 from .model import Model, best_decoder, best_marginal
@@ -37,6 +38,7 @@ __all__ = [
     "best_decoder",
     "best_encoder",
     "best_marginal",
+    "count_images",
     "empirical",
     "entropy",
     "frontier",
