@@ -4,8 +4,9 @@ Tables of your own: `Model`, `best_encoder`, `best_marginal`, `best_decoder`, `e
 `kl_divergence`, `mutual_information`. The least D + βR, or D at a rate: `solve`, for any cost
 `rate_distortion`, for a whole curve `frontier`; decoder rows of a family: `GaussianDecoder`,
 `BernoulliDecoder`, or your own `DecoderFamily`. Data of known latent: `toy_source`,
-`bars_and_stripes`, `empirical`; images of your own: `count_images`. Beside these: `toyrd.appendix_e`, the paper's own training,
-`toyrd.testing`, strategies for property tests, and ``python -m toyrd.figure1`` to ``figure4``.
+`bars_and_stripes`, `empirical`; images of your own: `count_images`. Beside these:
+`toyrd.appendix_e`, the paper's own training, `toyrd.testing`, strategies for property tests,
+and ``python -m toyrd.figure1`` to ``figure4``.
 
 Numbers are in nats; the last axis of a table is the variable left of the bar.
 """
