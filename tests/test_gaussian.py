@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import toyrd.cells
 from toyrd import DecoderFamily, GaussianDecoder, toy_source
 from toyrd.cells import Cells, _bounds, _taylor
-from toyrd.mixing import BoundedFamily
+from toyrd.decoders import BoundedFamily
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -16,7 +16,8 @@ from toyrd import (
 )
 from toyrd.ascent import best_apart, climb, searched_bound
 from toyrd.corner import extreme_fit, is_perfect, sparse_fit
-from toyrd.mixing import BoundedFamily, FamilyCurve, GlobalFamily, relative, sparser
+from toyrd.decoders import BoundedFamily, GlobalFamily
+from toyrd.mixing import FamilyCurve, relative, sparser
 from toyrd.polish import Polish
 
 seeds = st.integers(0, 2**32 - 1)

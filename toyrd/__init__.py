@@ -12,13 +12,12 @@ Numbers are in nats; the last axis of a table is the variable left of the bar.
 """
 
 from .convex import RateDistortion, rate_distortion
-from .decoders import BernoulliDecoder, DecoderFamily
+from .decoders import BernoulliDecoder, DecoderFamily, GlobalFamily
 from .encoders import best_encoder, smooth_encoder
 from .frontier import Frontier, frontier
 from .gaussian import GaussianDecoder
 from .images import count_images
 from .measures import entropy, kl_divergence, mutual_information
-from .mixing import GlobalFamily
 from .model import Model, best_decoder, best_marginal
 from .solution import ConvergenceWarning, Solution
 from .solver import solve

@@ -7,11 +7,11 @@ function of rows θ that is sought where it is high, such as c(θ) = Σ_x exp(lo
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 import numpy as np
 
 from .checks import Array
+from .decoders import GlobalFamily
 
 Value = Callable[[Array], Array]
 
@@ -20,19 +20,6 @@ APART = 0.05
 
 STARTS = 40
 """How many starts the search has."""
-
-
-class Rows(Protocol):
-    """State what the search reads of a family."""
-
-    @property
-    def box(self) -> Array:
-        """Lowest and highest parameters, shape (2, k)."""
-        ...
-
-    def log_rows(self, parameters: Array) -> Array:
-        """Return log d(x|z), shape (n_z, n_x)."""
-        ...
 
 
 def climb(box: Array, value: Value, theta: Array, *, rounds: int = 100) -> tuple[Array, Array]:
@@ -67,7 +54,7 @@ def best_apart(box: Array, theta: Array, values: Array) -> Array:
 
 
 def searched_bound(
-    family: Rows, grid: Array, log_weight: Array, beta: float, goal: float
+    family: GlobalFamily, grid: Array, log_weight: Array, beta: float, goal: float
 ) -> tuple[float, Array]:
     """Return the largest c found by climbing from the best of a grid, and points above 1 + goal.
 

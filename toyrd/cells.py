@@ -7,32 +7,19 @@ T at the centre. What is convex, such as T − ℓ, is largest at one of the fou
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .checks import Array
 
+if TYPE_CHECKING:
+    from .gaussian import GaussianDecoder
+
 __all__ = ["Cells"]
 
 MOST = 100_000
 """How many cells the bound may look at; each takes a few microseconds."""
-
-
-class Concave(Protocol):
-    """State what the bound reads of a family: rows (μ, σ) with ℓ concave in (τ, ν)."""
-
-    n_x: int
-    means: tuple[float, float]
-    widths: tuple[float, float]
-
-    def log_rows(self, parameters: Array) -> Array:
-        """Return ℓ, shape (n_z, n_x)."""
-        ...
-
-    def tangent(self, parameters: Array) -> tuple[Array, Array, Array]:
-        """Return ℓ with its slopes in τ and ν."""
-        ...
 
 
 Frame = tuple[Array, Array, Array, Array]
@@ -42,7 +29,7 @@ Frame = tuple[Array, Array, Array, Array]
 class Cells:
     """Cover the box of a family by cells, and bound c on each of them."""
 
-    def __init__(self, family: Concave) -> None:
+    def __init__(self, family: GaussianDecoder) -> None:
         self.family = family
         low, high = family.widths
         m0, m1 = _intervals(np.linspace(*family.means, 2 * family.n_x + 1))

@@ -16,8 +16,7 @@ import numpy as np
 from scipy.optimize import Bounds, minimize
 
 from .checks import Array, as_distribution
-from .decoders import BernoulliDecoder
-from .mixing import GlobalFamily
+from .decoders import BernoulliDecoder, GlobalFamily
 from .model import SMALLEST, Model, best_decoder
 
 __all__ = ["Family", "ModelClass", "PixelRows", "Tables"]

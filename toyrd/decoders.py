@@ -26,7 +26,7 @@ from .checks import (
 )
 from .images import as_images, distinct_images, draw_seeds, is_complete
 
-__all__ = ["BernoulliDecoder", "DecoderFamily"]
+__all__ = ["BernoulliDecoder", "BoundedFamily", "DecoderFamily", "GlobalFamily"]
 
 Index = NDArray[np.intp]
 
@@ -55,6 +55,37 @@ class DecoderFamily(Protocol):
 
     def fit(self, joint: Array, parameters: Array | None) -> Array:
         """Return the parameters that maximise Σ joint[z, x] log d(x|z), from a guess or None."""
+        ...
+
+
+@runtime_checkable
+class GlobalFamily(DecoderFamily, Protocol):
+    """State what a family adds to be solved globally; see `GaussianDecoder`.
+
+    The certificate is then numerical: c ≤ 1 is looked for, not proven, and the answer has
+    ``rigorous=False``; a family that proves it is a `BoundedFamily`.
+    """
+
+    @property
+    def box(self) -> Array:
+        """Lowest and highest parameters, shape (2, k)."""
+        ...
+
+    def slopes(self, parameters: Array) -> Array:
+        """Return the gradient of log d(x|z) in the parameters, shape (n_z, n_x, k)."""
+        ...
+
+    def dictionary(self) -> Array:
+        """Return a coarse cover of the box, shape (n, k)."""
+        ...
+
+
+@runtime_checkable
+class BoundedFamily(GlobalFamily, Protocol):
+    """State what a family adds to be certified with proof."""
+
+    def bound(self, log_weight: Array, beta: float, goal: float) -> tuple[float, Array]:
+        """Bound Σ exp(log_weight + ℓ/β) over the box; return also points above 1 + goal."""
         ...
 
 

@@ -31,9 +31,9 @@ from .checks import (
 )
 from .convex import CostCurve, RateDistortion
 from .curves import FreeCurve, LocalCurve
-from .decoders import Decoder, as_decoder
+from .decoders import Decoder, GlobalFamily, as_decoder
 from .encoders import as_log_cost
-from .mixing import FamilyCurve, FamilyPoint, GlobalFamily, default_tol
+from .mixing import FamilyCurve, FamilyPoint, default_tol
 from .sandwich import Sandwich
 from .solution import ConvergenceWarning
 from .sweep import Curve, Point, Sweep, Workers, numbers, spread_over

@@ -7,7 +7,6 @@ c(θ) = Σ_x p A/g as for a fixed decoder, but c ≤ 1 must hold over the whole 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 from scipy.sparse.csgraph import connected_components
@@ -16,51 +15,18 @@ from scipy.special import logsumexp
 from .ascent import searched_bound
 from .checks import Array, frozen, locked
 from .convex import CostCurve, RateDistortion
-from .decoders import Decoder, DecoderFamily
+from .decoders import BoundedFamily, Decoder, GlobalFamily
 from .kernel import EPS
 from .measures import entropy
 from .model import SMALLEST
 from .polish import Polish
 from .solution import Solution
 
-__all__ = ["BoundedFamily", "GlobalFamily"]
-
 TINY, LARGE, HUGE = 1e-11, 1e4, 1e6
 """β below which R costs nothing, and at which R > 0 does not pay, unless costs are large."""
 
 COINCIDE = (0.97, 0.999, 1 - 1e-5, 1 - 1e-7, 1 - 1e-9)
 """Affinities Σ √(d d') above which rows are tried as one, the boldest first."""
-
-
-@runtime_checkable
-class GlobalFamily(DecoderFamily, Protocol):
-    """State what a family adds to be solved globally; see `GaussianDecoder`.
-
-    The certificate is then numerical: c ≤ 1 is looked for, not proven, and the answer has
-    ``rigorous=False``; a family that proves it is a `BoundedFamily`.
-    """
-
-    @property
-    def box(self) -> Array:
-        """Lowest and highest parameters, shape (2, k)."""
-        ...
-
-    def slopes(self, parameters: Array) -> Array:
-        """Return the gradient of log d(x|z) in the parameters, shape (n_z, n_x, k)."""
-        ...
-
-    def dictionary(self) -> Array:
-        """Return a coarse cover of the box, shape (n, k)."""
-        ...
-
-
-@runtime_checkable
-class BoundedFamily(GlobalFamily, Protocol):
-    """State what a family adds to be certified with proof."""
-
-    def bound(self, log_weight: Array, beta: float, goal: float) -> tuple[float, Array]:
-        """Bound Σ exp(log_weight + ℓ/β) over the box; return also points above 1 + goal."""
-        ...
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)

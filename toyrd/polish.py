@@ -6,31 +6,13 @@ G(m, θ) = −Σ p log g + Σ m, whose minimum over m has Σ m = 1: there it is 
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import numpy as np
 
 from .checks import Array
+from .decoders import GlobalFamily
 
 SMALL = 1e-13
 """A gain in G from which on rounding may hide it; further steps must lower the gain itself."""
-
-
-class Slopes(Protocol):
-    """State what the polish reads of a family."""
-
-    @property
-    def box(self) -> Array:
-        """Lowest and highest parameters, shape (2, k)."""
-        ...
-
-    def log_rows(self, parameters: Array) -> Array:
-        """Return log d(x|z), shape (n_z, n_x)."""
-        ...
-
-    def slopes(self, parameters: Array) -> Array:
-        """Return the gradient of log d(x|z) in the parameters, shape (n_z, n_x, k)."""
-        ...
 
 
 class Polish:
@@ -40,7 +22,7 @@ class Polish:
     taken absolute, so that a saddle, where a row is about to split, is left, not approached.
     """
 
-    def __init__(self, p: Array, family: Slopes, beta: float, theta: Array) -> None:
+    def __init__(self, p: Array, family: GlobalFamily, beta: float, theta: Array) -> None:
         self.live = np.flatnonzero(p)
         self.p, self.family, self.beta = p[self.live], family, beta
         self.low, self.high = family.box

@@ -17,8 +17,8 @@ import numpy as np
 from .checks import Array, as_rng
 from .class_data import Data
 from .classes import ModelClass, Tables
+from .decoders import GlobalFamily
 from .free import lower_bound
-from .mixing import GlobalFamily
 from .model import Model
 from .solver import solve
 

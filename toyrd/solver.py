@@ -25,13 +25,13 @@ from .checks import (
     one_width,
 )
 from .convex import CostCurve, answer, stated
-from .decoders import Decoder, as_decoder
+from .decoders import Decoder, GlobalFamily, as_decoder
 from .encoders import as_log_cost
 from .free import free_optimum, lower_bound
 from .kernel import EPS
 from .local import alternate, best_answer, encoders, refuse_impossible
 from .meeting import meet_family
-from .mixing import FamilyCurve, GlobalFamily, default_tol
+from .mixing import FamilyCurve, default_tol
 from .solution import Solution, warn_unconverged
 from .target import one_target, sharpened
 
