@@ -13,7 +13,7 @@ from scipy.optimize import linprog
 
 from .ascent import best_apart, climb
 from .checks import Array
-from .convex import CostCurve
+from .convex import SHARP, CostCurve
 from .measures import entropy, relative_entropy_terms
 from .mixing import FamilyCurve, FamilyPoint
 from .polish import Polish
@@ -25,9 +25,6 @@ PERFECT = 1e-13
 
 ROUNDS = 10
 """Linear programmes solved in a row, each with the rows that the last one asks for."""
-
-SHARP = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
-"""Of HiGHS: the least that it takes."""
 
 
 def sparse_fit(curve: FamilyCurve, near: FamilyPoint) -> FamilyPoint | None:
