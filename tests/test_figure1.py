@@ -1,7 +1,5 @@
 """The phase diagram: what is drawn obeys the laws of theory, and is drawn where it is."""
 
-import re
-
 import matplotlib as mpl
 import numpy as np
 import pytest
@@ -218,22 +216,3 @@ def test_the_command_prints_the_points_and_writes_the_picture(tmp_path, capsys):
         assert elbo == pytest.approx(R + D, abs=2e-6)
         assert excess == pytest.approx(elbo - 2.862061915729483, abs=2e-6)
     assert path.read_bytes().startswith(b"\x89PNG\r\n")
-
-
-@pytest.mark.parametrize(
-    ("argv", "said"),
-    [
-        (["--starts", "0"], "--starts is 0"),
-        (["--steps", "0"], "--steps is 0"),
-        (["--models", "0"], "--models is 0"),
-        (["--models", "many"], "--models: invalid int value: 'many'"),
-    ],
-)
-def test_a_user_error_is_one_line_and_exit_code_2(tmp_path, monkeypatch, capsys, argv, said):
-    monkeypatch.chdir(tmp_path)
-    assert main(argv) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert re.fullmatch(r"toyrd\.figure1: [^\n]+\n", err)
-    assert said in err
-    assert list(tmp_path.iterdir()) == []

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from toyrd import ConvergenceWarning, GaussianDecoder, Model
+from toyrd import ConvergenceWarning, GaussianDecoder, Model, figure1, figure4
 from toyrd.figure import figure_parser, figure_style, progress, run, save, text_table
 from toyrd.figure2 import compute_columns, draw_columns, main
 from toyrd.sources import toy_source
@@ -54,11 +54,11 @@ def run_with(command, *argv):
     return run(figure_parser("figure2", "test"), command, argv)
 
 
-def error_line(capsys):
+def error_line(capsys, program="toyrd.figure2"):
     """Return the one line on stderr, having checked that it is one and that nothing else is."""
     out, err = capsys.readouterr()
     assert out == ""
-    assert re.fullmatch(r"toyrd\.figure2: [^\n]+\n", err)
+    assert re.fullmatch(rf"{re.escape(program)}: [^\n]+\n", err)
     return err
 
 
@@ -186,9 +186,8 @@ def test_the_same_columns_are_the_same_bytes_without_a_date(tmp_path, columns, s
         assert written() == first
 
 
-@pytest.mark.parametrize(
-    ("argv", "said"),
-    [
+ERRORS = {
+    main: [
         (["--output", "figure2.jpeg"], "figure2.jpeg must end in .png, .svg or .pdf"),
         (["--output", "figure2"], "figure2 must end in .png, .svg or .pdf"),
         (["--output", "folder.png"], "folder.png cannot be written"),
@@ -206,13 +205,36 @@ def test_the_same_columns_are_the_same_bytes_without_a_date(tmp_path, columns, s
         (["--model", "appendix-e", "--decoder", "gaussian"], "argument --decoder: the model"),
         (["--decoder", "gaussian", "--rate", "9"], "rate is 9.0, but the reachable range is"),
     ],
+    figure1.main: [
+        (["--starts", "0"], "--starts is 0"),
+        (["--steps", "0"], "--steps is 0"),
+        (["--models", "0"], "--models is 0"),
+        (["--models", "many"], "--models: invalid int value: 'many'"),
+    ],
+    figure4.main: [
+        (["--betas", "nan"], "beta is nan"),
+        (["--betas", "-1"], "beta is -1.0"),
+        (["--betas", "inf"], "beta is inf"),
+        (["--latents", "0"], "--latents is 0, but must be at least 1"),
+        (["--flip", "0.7"], "flip is 0.7"),
+        (["--size", "7"], "n is 7"),
+        (["--marginal", "none"], "invalid choice"),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "argv", "said"),
+    [(command, *row) for command, rows in ERRORS.items() for row in rows],
 )
-def test_a_user_error_is_one_line_and_exit_code_2(tmp_path, monkeypatch, capsys, argv, said):
+def test_a_user_error_is_one_line_and_exit_code_2(
+    tmp_path, monkeypatch, capsys, command, argv, said
+):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "file.txt").touch()
-    assert main(argv) == 2
-    assert said in error_line(capsys)
+    assert command(argv) == 2
+    assert said in error_line(capsys, command.__module__)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file.txt", "folder.png"]
 
 

@@ -160,23 +160,3 @@ def test_the_command_prints_its_numbers_and_writes_the_same_bytes(tmp_path, caps
     assert lines[-1] == str(path)
     assert main([*options, "--output", str(again)]) == 0
     assert path.read_bytes() == again.read_bytes()
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--betas", "nan"], "beta is nan"),
-        (["--betas", "-1"], "beta is -1.0"),
-        (["--betas", "inf"], "beta is inf"),
-        (["--latents", "0"], "--latents is 0, but must be at least 1"),
-        (["--flip", "0.7"], "flip is 0.7"),
-        (["--size", "7"], "n is 7"),
-        (["--marginal", "none"], "invalid choice"),
-    ],
-)
-def test_bad_options_give_one_line(tmp_path, capsys, options, message):
-    assert main(["--size", "2", "--output", str(tmp_path / "x.png"), *options]) == 2
-    error = capsys.readouterr().err
-    assert message in error
-    assert error.count("\n") == 1
-    assert list(tmp_path.iterdir()) == []

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
 
 import matplotlib as mpl
@@ -22,23 +23,10 @@ __all__ = ["figure_parser", "figure_style", "progress", "run", "save", "text_tab
 
 Command = Callable[[argparse.Namespace], tuple[Figure, str]]
 
-_METADATA: dict[str, dict[str, None]] = {  # None leaves the date out
-    ".png": {},
-    ".svg": {"Date": None},
-    ".pdf": {"CreationDate": None},
-}
-_STYLE: dict[Any, Any] = {
-    "font.size": 8,
-    "axes.labelsize": 8,
-    "axes.titlesize": 8,
-    "axes.titlepad": 4,
-    "axes.titley": 1.0,  # where it is by default, but not searched for at every draw
-    "axes.labelpad": 2,
-    "legend.fontsize": 7.5,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "svg.hashsalt": "toyrd",
-}
+# Of each format; None leaves the date out.
+_METADATA: dict[str, Any] = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+_SUFFIXES = "must end in .png, .svg or .pdf"
+_PLACE = "choose another place"
 
 
 @contextmanager
@@ -53,7 +41,13 @@ def figure_style() -> Iterator[None]:
     """
     with mpl.rc_context():
         mpl.rcdefaults()
-        mpl.rcParams.update(_STYLE)
+        mpl.rc("font", size=8)
+        # The title is put where it is by default, so that it is not searched for at every draw.
+        mpl.rc("axes", titlesize=8, titlepad=4, titley=1.0, labelpad=2)
+        mpl.rc("legend", fontsize=7.5)
+        mpl.rc("xtick", labelsize=7)
+        mpl.rc("ytick", labelsize=7)
+        mpl.rc("svg", hashsalt="toyrd")
         yield
 
 
@@ -86,14 +80,9 @@ def figure_parser(name: str, description: str) -> argparse.ArgumentParser:
     ('figure2.png', 72, 0)
     """
     parser = _Parser(prog=f"toyrd.{name}", description=description)
-    parser.add_argument(
-        "--output",
-        type=_output,
-        default=f"figures/{name}.png",
-        metavar="PATH",
-        help="file to write: .png, .svg or .pdf (default: %(default)s)",
-    )
     add = parser.add_argument
+    formats = "file to write: .png, .svg or .pdf (default: %(default)s)"
+    add("--output", type=_output, default=f"figures/{name}.png", metavar="PATH", help=formats)
     add("--dpi", type=_integer(10, 1200), default=150, metavar="N", help="dots per inch (150)")
     add("--seed", type=_integer(0), default=0, metavar="N", help="of all random choices (0)")
     return parser
@@ -167,21 +156,18 @@ def save(figure: Figure, path: str | os.PathLike[str], *, dpi: float) -> None:
     Traceback (most recent call last):
     ValueError: figure.jpeg must end in .png, .svg or .pdf
     """
-    suffix = _suffix(Path(path))
+    suffix = Path(path).suffix.lower()
+    if suffix not in _METADATA:
+        raise ValueError(f"{path} {_SUFFIXES}")
     target = Path(os.path.realpath(path))
-    part = target.with_name(f".{os.getpid()}.{target.name}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with figure_style():
-                figure.savefig(part, format=suffix[1:], dpi=dpi, metadata=_METADATA[suffix])
-            os.replace(part, target)
-        finally:
-            part.unlink(missing_ok=True)
+        with TemporaryDirectory(prefix=".", dir=target.parent) as folder, figure_style():
+            part = Path(folder, target.name)
+            figure.savefig(part, format=suffix[1:], dpi=dpi, metadata=_METADATA[suffix])
+            part.replace(target)
     except OSError as error:
-        raise OSError(
-            f"{path} cannot be written: {error.strerror}; choose another place"
-        ) from error
+        raise OSError(f"{path} cannot be written: {error.strerror}; {_PLACE}") from error
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[Any]], *, digits: int = 6) -> str:
@@ -208,20 +194,13 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[Any]], *, digits: 
     true   0.50   2.25
     none      0  11.00
     """
-
-    def cell(value: Any) -> str:
-        return f"{value:.{digits}f}" if isinstance(value, float) else str(value)
-
-    cells = [list(header), *([cell(value) for value in row] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    words = [all(isinstance(row[j], str) for row in rows) for j in range(len(widths))]
-    return "\n".join(
-        "  ".join(
-            text.ljust(width) if word else text.rjust(width)
-            for text, width, word in zip(line, widths, words, strict=True)
-        ).rstrip()
-        for line in cells
-    )
+    columns = []
+    for title, *values in zip(header, *rows, strict=True):
+        texts = [f"{one:.{digits}f}" if isinstance(one, float) else str(one) for one in values]
+        side = "<" if all(isinstance(one, str) for one in values) else ">"
+        width = max(map(len, [title, *texts]))
+        columns.append([f"{text:{side}{width}}" for text in (title, *texts)])
+    return "\n".join("  ".join(line).rstrip() for line in zip(*columns, strict=True))
 
 
 @contextmanager
@@ -252,39 +231,27 @@ def progress(total: int | None, label: str) -> Iterator[Callable[..., None]]:
         yield lambda *_: None
         return
     with tqdm(total=total, desc=label, leave=False, disable=None) as bar:
-
-        def advance(*_: Any) -> None:
-            bar.update()
-
-        yield advance
-
-
-def _suffix(path: Path) -> str:
-    suffix = path.suffix.lower()
-    if suffix not in _METADATA:
-        raise ValueError(f"{path} must end in .png, .svg or .pdf")
-    return suffix
+        yield lambda *_: bar.update()
 
 
 def _output(text: str) -> Path:
     """Return the path for --output, refusing at once what cannot be written at the end."""
     path = Path(text)
-    try:
-        _suffix(path)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
     folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if path.suffix.lower() not in _METADATA:
+        raise argparse.ArgumentTypeError(f"{path} {_SUFFIXES}")
     if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise argparse.ArgumentTypeError(f"{path} cannot be written; choose another place")
+        raise argparse.ArgumentTypeError(f"{path} cannot be written; {_PLACE}")
     return path
 
 
 def _integer(low: int, high: int | None = None) -> Callable[[str], int]:
+    rule = f"must be at least {low}" + (f" and at most {high}" if high else "")
+
     def integer(text: str) -> int:
         number = int(text)
-        if number < low or (high is not None and number > high):
-            most = "" if high is None else f" and at most {high}"
-            raise argparse.ArgumentTypeError(f"{number} must be at least {low}{most}")
+        if number < low or (high and number > high):
+            raise argparse.ArgumentTypeError(f"{number} {rule}")
         return number
 
     return integer

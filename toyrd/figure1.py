@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -90,29 +91,27 @@ def compute_phase(
     """
     generator, p = as_rng(rng), source.p
     gaussians, table = GaussianDecoder(p.size), worse_decoder(p.size)
-    near = [1 - TOUCH, 1 + TOUCH]
     best = frontier(p, decoder=gaussians, tolerance=tolerance, callback=callback)
-    touch = frontier(p, decoder=gaussians, betas=near, callback=callback)
+    touch = frontier(p, decoder=gaussians, betas=[1 - TOUCH, 1 + TOUCH], callback=callback)
     fixed = frontier(p, decoder=table, tolerance=tolerance, callback=callback)
-    data = toy_data(source)
-    found = search(
-        data.model_class("+--"),
-        betas,
-        starts=starts,
-        steps=steps,
-        rng=generator,
-        callback=callback,
-    )
-    uniform = np.array([[one.model.R, one.model.D] for one in found])
-    at_one = frontier(p, decoder=table, betas=[1.0])
+    members = toy_data(source).model_class("+--")
+    found = search(members, betas, starts=starts, steps=steps, rng=generator, callback=callback)
+    uniform = np.array([(one.model.R, one.model.D) for one in found])
     return Phase(
         H=entropy(p),
-        gaussian=Curve(_merged(best, touch), _points(touch)),
+        gaussian=_curve(touch, best),
         uniform=Curve(uniform[::-1], uniform[np.array(betas) == 1]),
-        fixed=Curve(_merged(fixed, at_one), _points(at_one)),
+        fixed=_curve(frontier(p, decoder=table, betas=[1.0]), fixed),
         columns=tuple((title, model.R, model.D) for title, model in compute_columns(source)),
         random=random_models(p, models, rng=generator),
     )
+
+
+def _curve(*frontiers: Frontier) -> Curve:
+    """Join frontiers by rising R; the first holds the points where β = 1."""
+    at_one, *_ = parts = [np.stack([each.R, each.D], axis=1) for each in frontiers]
+    points = np.concatenate(parts)
+    return Curve(points[np.lexsort((-points[:, 1], points[:, 0]))], at_one)
 
 
 def worse_decoder(n: int) -> Array:
@@ -139,16 +138,6 @@ def random_models(p: Array, n: int, *, rng: np.random.Generator) -> Array:
     return points
 
 
-def _points(curve: Frontier) -> Array:
-    return np.stack([curve.R, curve.D], axis=1)
-
-
-def _merged(*curves: Frontier) -> Array:
-    """Return the points of frontiers together, by rising R."""
-    points = np.concatenate([_points(curve) for curve in curves])
-    return np.asarray(points[np.lexsort((-points[:, 1], points[:, 0]))])
-
-
 def draw_phase(phase: Phase) -> Figure:
     """Draw the phase diagram, and beside it the part around the truth, enlarged.
 
@@ -172,9 +161,9 @@ def draw_phase(phase: Phase) -> Figure:
     with figure_style():
         figure = Figure(figsize=(10.6, 5.5))
         sides = {"left": 0.045, "right": 0.985, "bottom": 0.08, "top": 0.94, "wspace": 0.13}
-        grid = figure.add_gridspec(1, 2, **sides)
-        whole = plot_phase(phase, ax=figure.add_subplot(grid[0]))
-        corner = plot_corner(phase, ax=figure.add_subplot(grid[1]))
+        whole, corner = figure.subplots(1, 2, gridspec_kw=sides)
+        plot_phase(phase, ax=whole)
+        plot_corner(phase, ax=corner)
         whole.set_title("(a) what is infeasible, feasible and realizable", loc="left")
         corner.set_title("(b) enlarged: where the frontiers leave D + R = H", loc="left")
     return figure
@@ -209,31 +198,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _command(options: argparse.Namespace) -> tuple[Figure, str]:
+    names = ("starts", "steps", "models")
+    counts: dict[str, Any] = {name: as_count(f"--{name}", vars(options)[name]) for name in names}
     with progress(None, "points") as callback:
-        phase = compute_phase(
-            toy_source(),
-            starts=as_count("--starts", options.starts),
-            steps=as_count("--steps", options.steps),
-            models=as_count("--models", options.models),
-            rng=options.seed,
-            callback=callback,
-        )
+        phase = compute_phase(toy_source(), rng=options.seed, callback=callback, **counts)
     return draw_phase(phase), _report(phase)
 
 
 def _report(phase: Phase) -> str:
     """Return a table of the points where β = 1 and of the models of Figure 2, in nats."""
-    (most, least), uniform, fixed = phase.gaussian.at_one, phase.uniform.at_one, phase.fixed.at_one
-    places = [
-        (f"Gaussian rows, free m, beta = {1 + TOUCH:g}", least),
-        (f"Gaussian rows, free m, beta = {1 - TOUCH:g}", most),
-        *(("Gaussian rows, uniform m, beta = 1 (local)", point) for point in uniform),
-        *((f"fixed rows of width {WIDTH:g}, beta = 1", point) for point in fixed),
-        *((f"Figure 2 {title}", (R, D)) for title, R, D in phase.columns),
+    most, least = phase.gaussian.at_one
+    points = [
+        (f"Gaussian rows, free m, beta = {1 + TOUCH:g}", *least),
+        (f"Gaussian rows, free m, beta = {1 - TOUCH:g}", *most),
+        *(("Gaussian rows, uniform m, beta = 1 (local)", *one) for one in phase.uniform.at_one),
+        *((f"fixed rows of width {WIDTH:g}, beta = 1", *one) for one in phase.fixed.at_one),
+        *((f"Figure 2 {title}", R, D) for title, R, D in phase.columns),
     ]
-    rows = [[what, R, D, R + D, max(0.0, R + D - phase.H)] for what, (R, D) in places]
-    header = ["point (nats)", "R", "D", "-ELBO", "-ELBO - H"]
-    return text_table(header, [[what, *map(float, numbers)] for what, *numbers in rows])
+    rows = [[what, R, D, R + D, max(0.0, R + D - phase.H)] for what, R, D in points]
+    return text_table(["point (nats)", "R", "D", "-ELBO", "-ELBO - H"], rows)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,7 +19,7 @@ from matplotlib.gridspec import SubplotSpec
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from .appendix_e import train
-from .checks import Array, as_rng, has_shape
+from .checks import as_rng, has_shape
 from .decoders import DecoderFamily
 from .figure import figure_parser, figure_style, run, text_table
 from .gaussian import GaussianDecoder
@@ -28,6 +29,8 @@ from .solver import solve
 from .sources import Source, toy_source
 
 __all__ = ["compute_columns", "draw_columns", "main", "train_columns"]
+
+_UNITS = "axes fraction", "offset points"  # of a place, and of the text from there
 
 
 def compute_columns(
@@ -118,14 +121,11 @@ def train_columns(
     ----------
     Alemi et al., *Fixing a Broken ELBO* (2018), Appendix E.
     """
-    generator = as_rng(rng)
+    options: dict[str, Any] = {"rng": as_rng(rng), "steps": steps}
     return [
         ("(a) true model", source.true_model()),
-        ("(b) trained ELBO (β = 1)", train(source.p, beta=1, rng=generator, steps=steps).model),
-        (
-            f"(c) trained target rate {rate:g}",
-            train(source.p, rate=rate, rng=generator, steps=steps).model,
-        ),
+        ("(b) trained ELBO (β = 1)", train(source.p, beta=1, **options).model),
+        (f"(c) trained target rate {rate:g}", train(source.p, rate=rate, **options).model),
     ]
 
 
@@ -157,17 +157,21 @@ def draw_columns(columns: Sequence[tuple[str, Model]], source: Source) -> Figure
     """
     if not columns:
         raise ValueError("columns is empty; give one title and model or more")
-    n, width, height = len(columns), 1.45 + 4.4 * len(columns), 6.5  # sizes are in inches
-    sides = {"left": 0.55 / width, "right": 1 - 1.5 / width}
+    width, height = 1.45 + 4.4 * len(columns), 6.5  # sizes are in inches
+    sides = {"left": 0.55 / width, "right": 1 - 1.5 / width, "wspace": 0.16}
     ends = {"bottom": 0.85 / height, "top": 1 - 0.55 / height}
     vmax = max(float(model.d.max()) for _, model in columns)
     with figure_style():
         figure = Figure(figsize=(width, height))
-        grid = figure.add_gridspec(1, n, wspace=0.16, **sides, **ends)
+        grid = figure.add_gridspec(1, len(columns), **sides, **ends)
         for i, (title, model) in enumerate(columns):
-            axes = _column_axes(figure, grid[i])
-            plot_column(model, axes, masses=_joint_masses(source, model), vmax=vmax)
-            _annotate(axes, title, model)
+            has_shape("p of each model", model.p, source.p.shape)
+            masses = source.p_z[:, None] * source.p_x_given_z @ model.e
+            axes = plot_column(model, _column_axes(figure, grid[i]), masses=masses, vmax=vmax)
+            axes[0].set_title(title, loc="left", pad=18, fontsize=10, fontweight="bold")
+            axes[3].annotate(
+                _caption(model), (0.5, 0), (0, -42), *_UNITS, ha="center", fontsize=8.5
+            )
         _colour_bars(figure, axes)
     return figure
 
@@ -195,24 +199,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     2
     """
     parser = figure_parser("figure2", "Draw three models of the toy: truth, ELBO, target rate.")
-    parser.add_argument(
-        "--rate", type=float, default=0.5, metavar="R", help="target of column (c) in nats (0.5)"
-    )
-    parser.add_argument(
-        "--decoder",
-        choices=("free", "gaussian"),
-        default="free",
-        help="decoder rows of column (c): a free table, or Gaussians solved globally (free)",
-    )
-    parser.add_argument(
-        "--model",
-        choices=("tables", "appendix-e"),
-        default="tables",
-        help="exact tables, or the paper's own family trained by gradients (tables)",
-    )
-    parser.add_argument(
-        "--steps", type=int, default=10_000, metavar="N", help="of training (10000)"
-    )
+    add = parser.add_argument
+    add("--rate", type=float, default=0.5, metavar="R", help="target of column (c) in nats (0.5)")
+    rows = "decoder rows of column (c): a free table, or Gaussians solved globally (free)"
+    add("--decoder", choices=("free", "gaussian"), default="free", help=rows)
+    words = "exact tables, or the paper's own family trained by gradients (tables)"
+    add("--model", choices=("tables", "appendix-e"), default="tables", help=words)
+    add("--steps", type=int, default=10_000, metavar="N", help="of training (10000)")
     return run(parser, _command, argv)
 
 
@@ -234,32 +227,15 @@ def _numbers(model: Model) -> dict[str, float]:
     return {"H": model.H, "D": model.D, "R": model.R, "I": model.I, "-ELBO": -model.elbo}
 
 
-def _joint_masses(source: Source, model: Model) -> Array:
-    """Return e(z*, z), how the true classes make up e(z)."""
-    has_shape("p of each model", model.p, source.p.shape)
-    return np.asarray(source.p_z[:, None] * source.p_x_given_z @ model.e)
+def _caption(model: Model) -> str:
+    numbers = "  ".join(f"{name} {value:.4f}" for name, value in _numbers(model).items())
+    return numbers.replace("-ELBO", "−ELBO") + "   (nats)"
 
 
 def _column_axes(figure: Figure, cell: SubplotSpec) -> list[Axes]:
-    rows = cell.subgridspec(3, 1, height_ratios=(1.3, 1.3, 1.05), hspace=0.56)
-    maps = rows[2].subgridspec(1, 3, wspace=0.42)
-    places = (rows[0], rows[1], maps[0], maps[1], maps[2])
+    grid = cell.subgridspec(3, 3, height_ratios=(1.3, 1.3, 1.05), hspace=0.56, wspace=0.42)
+    places = (grid[0, :], grid[1, :], grid[2, 0], grid[2, 1], grid[2, 2])
     return [figure.add_subplot(place) for place in places]
-
-
-def _annotate(axes: Sequence[Axes], title: str, model: Model) -> None:
-    axes[0].set_title(title, loc="left", pad=18, fontsize=10, fontweight="bold")
-    numbers = "  ".join(f"{name} {value:.4f}" for name, value in _numbers(model).items())
-    text = numbers.replace("-ELBO", "−ELBO") + "   (nats)"
-    axes[3].annotate(
-        text,
-        (0.5, 0),
-        xycoords="axes fraction",
-        xytext=(0, -42),
-        textcoords="offset points",
-        ha="center",
-        fontsize=8.5,
-    )
 
 
 def _colour_bars(figure: Figure, axes: Sequence[Axes]) -> None:

@@ -13,7 +13,6 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -31,6 +30,8 @@ from .sources import Source, bars_and_stripes
 __all__ = ["draw_columns", "main"]
 
 SIZE, GAP, MARGIN = 0.33, 0.15, 0.65  # inches: of a picture, between the βs, left of the inputs
+
+_UNITS = "axes fraction", "offset points"  # of a place, and of the text from there
 
 CAPTION = (
     "R, D and −ELBO = D + R in nats. rec.: pixel means under d(x|z) for z drawn from e(z|x), "
@@ -60,9 +61,10 @@ def draw_columns(columns: Sequence[Column], inputs: Array) -> Figure:
     >>> len(draw_columns([column, column], pictures).axes)
     3
     """
-    caption = textwrap.wrap(CAPTION, int(18 * (MARGIN + len(columns) * (2 * SIZE + GAP))))
+    step = 2 * SIZE + GAP
+    caption = textwrap.wrap(CAPTION, int(18 * (MARGIN + len(columns) * step)))
     below = 0.7 + 0.13 * len(caption)
-    width = MARGIN + SIZE + len(columns) * (2 * SIZE + GAP) + 0.2
+    width = MARGIN + SIZE + len(columns) * step + 0.2
     height = 0.75 + SIZE * len(inputs) + below
     with figure_style():
         figure = Figure(figsize=(width, height))
@@ -72,39 +74,34 @@ def draw_columns(columns: Sequence[Column], inputs: Array) -> Figure:
             return figure.add_axes((*sides, SIZE * len(inputs) / height))
 
         first = plot_image_columns([inputs], ax=axes(MARGIN, 1))
-        _write(first, "input", ("R", "D", "−ELBO"), x=0.98, ha="right")
-        places = []
-        for j, column in enumerate(columns):
-            ax = axes(MARGIN + SIZE + GAP + j * (2 * SIZE + GAP), 2)
-            stacks = [column.reconstructions, column.generations]
-            places.append(plot_image_columns(stacks, labels=("rec.", "gen."), ax=ax))
-            numbers = (column.R, column.D, column.R + column.D)
-            lines = [f"{value:.4f}" for value in numbers]
-            _write(ax, f"β = {column.beta:g}", lines, x=0.5, ha="center")
+        _write(first, "input", ("R", "D", "−ELBO"), 0.98, "right")
+        places = [axes(MARGIN + SIZE + GAP + j * step, 2) for j in range(len(columns))]
+        for ax, one in zip(places, columns, strict=True):
+            stacks = [one.reconstructions, one.generations]
+            plot_image_columns(stacks, labels=("rec.", "gen."), ax=ax)
+            numbers = [f"{value:.4f}" for value in (one.R, one.D, one.R + one.D)]
+            _write(ax, f"β = {one.beta:g}", numbers, 0.5, "center")
         _bracket(figure, columns, places)
         figure.text(0.1 / width, 0.1 / height, "\n".join(caption), fontsize=7)
     return figure
 
 
-def _write(ax: Axes, title: str, lines: Sequence[str], *, x: float, ha: str) -> None:
+def _write(ax: Axes, title: str, lines: Sequence[str], x: float, ha: str) -> None:
     """Write a title above the axes' labels, and lines below the axes."""
-    place: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
-    ax.annotate(title, (0.5, 1), (0, 14), ha="center", **place)
-    ax.annotate("\n".join(lines), (x, 0), (0, -5), ha=ha, va="top", linespacing=1.35, **place)
+    ax.annotate(title, (0.5, 1), (0, 14), *_UNITS, ha="center")
+    ax.annotate("\n".join(lines), (x, 0), (0, -5), *_UNITS, ha=ha, va="top", linespacing=1.35)
 
 
 def _bracket(figure: Figure, columns: Sequence[Column], places: Sequence[Axes]) -> None:
     """Draw a line with the regime's name over the columns that share it."""
-    height = figure.get_size_inches()[1]
-    for name, group in groupby(range(len(columns)), key=lambda j: columns[j].regime):
-        members = list(group)
-        if not name:
-            continue
-        left, right = (places[j].get_position() for j in (members[0], members[-1]))
-        y = left.y1 + 0.42 / height
-        figure.add_artist(Line2D([left.x0, right.x1], [y, y], color="black", linewidth=1))
-        middle = (left.x0 + right.x1) / 2
-        figure.text(middle, y + 0.05 / height, name, ha="center", fontsize=8, fontweight="bold")
+    height, pairs = figure.get_figheight(), zip(columns, places, strict=True)
+    for name, group in groupby(pairs, key=lambda pair: pair[0].regime):
+        boxes = [ax.get_position() for _, ax in group]
+        left, right, y = boxes[0].x0, boxes[-1].x1, boxes[0].y1 + 0.42 / height
+        if name:
+            figure.add_artist(Line2D([left, right], [y, y], color="black", linewidth=1))
+            middle = ((left + right) / 2, y + 0.05 / height)
+            figure.text(*middle, name, ha="center", fontweight="bold")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -133,12 +130,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--flip", type=float, default=0.05, metavar="F", help="P(a pixel is flipped) (0.05)")
     add("--latents", type=int, metavar="K", help="8 for each pattern, or 2 if --size is 4")
     add("--betas", type=float, nargs="+", default=BETAS, metavar="B", help="one column for each")
-    add(
-        "--marginal",
-        choices=("uniform", "free"),
-        default="uniform",
-        help="uniform: latents that little data needs cost rate (default); free: they do not",
-    )
+    words = "uniform: latents that little data needs cost rate (default); free: they do not"
+    add("--marginal", choices=("uniform", "free"), default="uniform", help=words)
     return run(parser, _command, argv)
 
 
@@ -173,26 +166,19 @@ def _seed_counts(k: int, n_z: int) -> list[int]:
 
 def _report(columns: Sequence[Column], source: Source) -> str:
     """Return a table of the columns in nats, with the gaps to their bounds."""
-    H = entropy(source.p)
-    rows = [
-        [
-            c.regime,
-            f"{c.beta:g}",
-            c.R,
-            c.D,
-            c.D + c.R,
-            max(0.0, c.D + c.beta * c.R - min(1, c.beta) * H),
-        ]
-        for c in columns
-    ]
+    H, information = entropy(source.p), source.information
+    rows = []
+    for c in columns:
+        gap = max(0.0, c.D + c.beta * c.R - min(1, c.beta) * H)
+        rows.append([c.regime, f"{c.beta:g}", c.R, c.D, c.D + c.R, gap])
     header = ["regime (nats)", "beta", "R", "D", "-ELBO", "gap to min(1, beta) H"]
-    lines = [text_table(header, rows), f"H = {H:.6f}, I(X; pattern) = {source.information:.6f}"]
-    lines += [
-        f"beta = 1: R - I = {c.R - source.information:.1e}, D + R - H = {c.D + c.R - H:.1e}"
+    lines = [
+        f"beta = 1: R - I = {c.R - information:.1e}, D + R - H = {c.D + c.R - H:.1e}"
         for c in columns
         if c.beta == 1
     ]
-    return "\n".join(lines)
+    known = f"H = {H:.6f}, I(X; pattern) = {information:.6f}"
+    return "\n".join([text_table(header, rows), known, *lines])
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ it saves nothing and changes no setting. Steps are one unit wide and centred on 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,11 @@ __all__ = [
 _THICK: dict[str, Any] = {"color": "0.55", "linewidth": 2.8}
 _DASHED: dict[str, Any] = {"color": "black", "linewidth": 1.3, "linestyle": (0, (3, 2))}
 _PALE: dict[str, Any] = {"color": "#f2c38b", "fill": True}
+# Of a legend above the frame, where no distribution can run into it.
+_ABOVE: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0.2}
+_TIGHT: dict[str, Any] = {"borderpad": 0.1, "handlelength": 1.6, "columnspacing": 1.2}
+
+Step = tuple[str, Array, dict[str, Any]]
 
 
 def plot_distributions(model: Model, *, ax: Axes | None = None) -> Axes:
@@ -60,12 +65,9 @@ def plot_distributions(model: Model, *, ax: Axes | None = None) -> Axes:
     ----------
     Alemi et al., *Fixing a Broken ELBO* (2018), Figure 2, upper panels.
     """
-    ax = _axes(ax)
-    edges = _edges(model.n_x)
-    ax.stairs(model.reconstruction, edges, label="d(x)", **_PALE)
-    ax.stairs(model.p, edges, label="p(x)", **_THICK)
-    ax.stairs(model.g, edges, label="g(x)", **_DASHED)
-    return _step_axes(ax, "symbol x (bin)", edges)
+    filled: Step = ("d(x)", model.reconstruction, _PALE)
+    lines: list[Step] = [("p(x)", model.p, _THICK), ("g(x)", model.g, _DASHED)]
+    return _steps(ax, "symbol x (bin)", [filled, *lines])
 
 
 def plot_latents(model: Model, masses: ArrayLike | None = None, *, ax: Axes | None = None) -> Axes:
@@ -101,15 +103,10 @@ def plot_latents(model: Model, masses: ArrayLike | None = None, *, ax: Axes | No
     ----------
     Alemi et al., *Fixing a Broken ELBO* (2018), Figure 2, second row of panels.
     """
-    ax = _axes(ax)
-    edges = _edges(model.n_z)
-    if masses is not None:
-        rows = as_array("masses", masses, ndim=2)
-        has_shape("masses", rows, (len(rows), model.n_z))
-        _stack(ax, rows, edges)
-    ax.stairs(model.e_z, edges, label="e(z)", **_THICK)
-    ax.stairs(model.m, edges, label="m(z)", **_DASHED)
-    return _step_axes(ax, "latent z (index)", edges)
+    rows = np.zeros((0, model.n_z)) if masses is None else as_array("masses", masses, ndim=2)
+    has_shape("masses", rows, (len(rows), model.n_z))
+    lines: list[Step] = [("e(z)", model.e_z, _THICK), ("m(z)", model.m, _DASHED)]
+    return _steps(ax, "latent z (index)", [*_stacked(rows), *lines])
 
 
 def plot_encoder(model: Model, *, ax: Axes | None = None, vmax: float = 1) -> Axes:
@@ -138,7 +135,7 @@ def plot_encoder(model: Model, *, ax: Axes | None = None, vmax: float = 1) -> Ax
     ----------
     Alemi et al., *Fixing a Broken ELBO* (2018), Figure 2, left heat maps.
     """
-    return _heat_map(_axes(ax), model.e.T, vmax, "e(z|x)", "x (bin)", "z (index)")
+    return _heat_map(ax, model.e.T, vmax, "e(z|x)", "z (index)")
 
 
 def plot_decoder(model: Model, *, ax: Axes | None = None, vmax: float = 1) -> Axes:
@@ -170,8 +167,8 @@ def plot_decoder(model: Model, *, ax: Axes | None = None, vmax: float = 1) -> Ax
     Alemi et al., *Fixing a Broken ELBO* (2018), Figure 2, middle heat maps.
     """
     unused = (model.m == 0) & (model.e_z == 0)
-    table = np.ma.masked_where(np.repeat(unused[:, None], model.n_x, axis=1), model.d)
-    return _heat_map(_axes(ax), table, vmax, "d(x|z)", "x (bin)", "z (index)")
+    table = np.ma.array(model.d, mask=np.broadcast_to(unused[:, None], model.d.shape))
+    return _heat_map(ax, table, vmax, "d(x|z)", "z (index)")
 
 
 def plot_reconstruction(model: Model, *, ax: Axes | None = None, vmax: float = 1) -> Axes:
@@ -200,15 +197,11 @@ def plot_reconstruction(model: Model, *, ax: Axes | None = None, vmax: float = 1
     ----------
     Alemi et al., *Fixing a Broken ELBO* (2018), Figure 2, right heat maps.
     """
-    return _heat_map(_axes(ax), model.x_given_x.T, vmax, "p(x′|x)", "x (bin)", "x′ (bin)")
+    return _heat_map(ax, model.x_given_x.T, vmax, "p(x′|x)", "x′ (bin)")
 
 
 def plot_column(
-    model: Model,
-    axes: Sequence[Axes],
-    *,
-    masses: ArrayLike | None = None,
-    vmax: float = 1,
+    model: Model, axes: Sequence[Axes], *, masses: ArrayLike | None = None, vmax: float = 1
 ) -> Sequence[Axes]:
     """Draw one column of the paper's Figure 2.
 
@@ -257,41 +250,33 @@ def _axes(ax: Axes | None) -> Axes:
     return Figure().add_subplot() if ax is None else ax
 
 
-def _edges(n: int) -> Array:
-    return np.linspace(-0.5, n - 0.5, n + 1)
-
-
-def _stack(ax: Axes, masses: Array, edges: Array) -> None:
-    """Fill the masses one above the other, from light to dark."""
-    tops = np.cumsum(masses, axis=0)
+def _stacked(masses: Array) -> Iterator[Step]:
+    """Yield the masses one above the other, from light to dark."""
     colours = colormaps["YlGnBu"](np.linspace(0.25, 0.65, len(masses)))
-    for k, (top, mass) in enumerate(zip(tops, masses, strict=True)):
-        label = f"e(z, z*={k})"
-        ax.stairs(top, edges, baseline=top - mass, fill=True, color=colours[k], label=label)
+    for k, (top, mass) in enumerate(zip(np.cumsum(masses, axis=0), masses, strict=True)):
+        style = {"baseline": top - mass, "fill": True, "color": colours[k]}
+        yield f"e(z, z*={k})", top, style
 
 
-def _step_axes(ax: Axes, label: str, edges: Array) -> Axes:
-    ax.set(xlabel=label, ylabel="probability", xlim=(edges[0], edges[-1]), ylim=(0, None))
+def _steps(ax: Axes | None, xlabel: str, steps: Sequence[Step]) -> Axes:
+    """Draw labelled distributions of one variable as steps, each in its style."""
+    ax = _axes(ax)
+    for label, values, style in steps:
+        edges = np.arange(values.size + 1) - 0.5
+        ax.stairs(values, edges, label=label, **style)
+    ax.set(xlabel=xlabel, ylabel="probability", xlim=(edges[0], edges[-1]), ylim=(0, None))
     ax.xaxis.set_major_locator(MaxNLocator(7, integer=True))
     ax.yaxis.set_major_locator(MaxNLocator(4))
-    # Above the frame, where no distribution can run into it.
-    ax.legend(
-        loc="lower right",
-        bbox_to_anchor=(1, 1),
-        borderaxespad=0.2,
-        borderpad=0.1,
-        ncols=len(ax.patches),
-        frameon=False,
-        handlelength=1.6,
-        columnspacing=1.2,
-    )
+    ax.legend(ncols=len(steps), frameon=False, **_ABOVE, **_TIGHT)
     return ax
 
 
-def _heat_map(ax: Axes, table: Array, vmax: float, title: str, xlabel: str, ylabel: str) -> Axes:
-    norm = PowerNorm(0.5, vmin=0, vmax=vmax)  # the square root shows the small ones too
+def _heat_map(ax: Axes | None, table: Array, vmax: float, title: str, ylabel: str) -> Axes:
+    """Draw a table with x to the right; its colours show small probabilities too."""
+    ax = _axes(ax)
+    norm = PowerNorm(0.5, vmin=0, vmax=vmax)
     ax.imshow(table, origin="lower", aspect="auto", norm=norm, interpolation="nearest")
-    ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    ax.set(title=title, xlabel="x (bin)", ylabel=ylabel)
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MaxNLocator(3, integer=True))
     return ax

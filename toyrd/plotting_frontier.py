@@ -45,8 +45,8 @@ def plot_frontier(frontier: Frontier, *, ax: Axes | None = None, **options: Any)
     """
     ax = Figure().add_subplot() if ax is None else ax
     drawstyle = "default" if frontier.convex else "steps-post"
-    style = {"marker": "o", "markersize": 3, "linewidth": 1.2, "drawstyle": drawstyle, **options}
-    (line,) = ax.plot(*frontier.reached, **style)
+    style = {"marker": "o", "markersize": 3, "linewidth": 1.2, "drawstyle": drawstyle}
+    (line,) = ax.plot(*frontier.reached, **{**style, **options})
     ax.fill_between(*frontier.outline, color=line.get_color(), alpha=0.25, linewidth=0)
     ax.set(xlabel="rate R (nats)", ylabel=f"distortion D ({frontier.unit})")
     return ax

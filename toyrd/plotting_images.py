@@ -63,10 +63,9 @@ def plot_image_columns(
         for i, picture in enumerate(stack):
             extent = (j + _GAP, j + 1 - _GAP, i + 1 - _GAP, i + _GAP)
             ax.imshow(picture, cmap="gray_r", vmin=0, vmax=1, extent=extent, interpolation="none")
-    ax.set(xlim=(0, len(stacks)), ylim=(max(map(len, stacks)), 0), facecolor=_FRAME)
-    ax.set(xticks=[], yticks=[], aspect="equal")
-    for spine in ax.spines.values():
-        spine.set_visible(False)
+    ax.set(xticks=[], yticks=[], aspect="equal", facecolor=_FRAME)
+    ax.set(xlim=(0, len(stacks)), ylim=(max(map(len, stacks)), 0))
+    ax.spines[:].set_visible(False)
     for j, label in enumerate(labels):
         ax.text(j + 0.5, -0.1, label, ha="center", va="bottom")
     return ax

@@ -22,25 +22,22 @@ __all__ = ["Curve", "Phase", "plot_corner", "plot_phase"]
 Place = tuple[float, float]
 
 _INFEASIBLE, _REALIZABLE = "0.80", "#e6eef7"
-_GAUSSIAN: dict[str, Any] = {"color": "#0b3c6f", "linewidth": 2.4}
-_UNIFORM: dict[str, Any] = {
-    "color": "#b5461f",
-    "linewidth": 1.2,
-    "linestyle": (0, (4, 2)),
-    "marker": "s",
-    "markersize": 3.5,
-    "markerfacecolor": "white",
-}
-_FIXED: dict[str, Any] = {"color": "#3d7a3d", "linewidth": 1.6, "linestyle": (0, (6, 2, 1, 2))}
-_TANGENT: dict[str, Any] = {"color": "0.25", "linewidth": 0.9, "linestyle": (0, (1, 1.5))}
-_ARROW: dict[str, Any] = {"arrowstyle": "-", "linewidth": 0.7, "shrinkA": 0, "shrinkB": 3}
-_HALO = [Stroke(linewidth=2.5, foreground="white"), Normal()]
+_GAUSSIAN: dict[str, Any] = {"color": "#0b3c6f", "lw": 2.4}
+_UNIFORM: dict[str, Any] = {"color": "#b5461f", "lw": 1.2, "ls": (0, (4, 2))}
+_SQUARES: dict[str, Any] = {"marker": "s", "ms": 3.5, "mfc": "white"}
+_FIXED: dict[str, Any] = {"color": "#3d7a3d", "lw": 1.6, "ls": (0, (6, 2, 1, 2))}
+_TANGENT: dict[str, Any] = {"color": "0.25", "lw": 0.9, "ls": (0, (1, 1.5))}
+_DOTS: dict[str, Any] = {"color": "0.5", "ls": "none", "marker": ".", "ms": 2.2}
+# Of the models of Figure 2, and the places of their names in the enlarged part.
 _MARKS: tuple[dict[str, Any], ...] = (
-    {"marker": "*", "markersize": 9},
-    {"marker": "D", "markersize": 5},
-    {"marker": "o", "markersize": 13, "fillstyle": "none"},
+    {"marker": "*", "ms": 9},
+    {"marker": "D", "ms": 5},
+    {"marker": "o", "ms": 13, "fillstyle": "none"},
 )
 _PLACES = ((0.285, 0.87), (0.066, 0.86), (0.285, 0.8))
+_HALO = [Stroke(linewidth=2.5, foreground="white"), Normal()]
+_WORDS: dict[str, Any] = {"ha": "center", "va": "center", "path_effects": _HALO}
+_ARROW: dict[str, Any] = {"arrowstyle": "-", "lw": 0.7, "shrinkA": 0, "shrinkB": 3}
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,9 +95,11 @@ def plot_phase(phase: Phase, *, ax: Axes | None = None) -> Axes:
     ax = _draw(phase, ax, (0.0, 1.45 * H, 0.0, 1.45 * H))
     R, D = phase.gaussian.at_one.mean(axis=0)
     last, flat = phase.uniform.points[-1], phase.fixed.points[-1]
-    _write(ax, (0.3 * H, 0.33 * H), "infeasible\nD + R < H", fontsize=11)
-    _write(ax, (0.82 * H, 1.28 * H), "feasible: random models (dots)", fontsize=9)
-    _write(ax, (0.82 * H, 1.18 * H), "shaded: realizable with Gaussian decoders", fontsize=9)
+    ax.annotate("infeasible\nD + R < H", (0.3 * H, 0.33 * H), fontsize=11, **_WORDS)
+    ax.annotate("feasible: random models (dots)", (0.82 * H, 1.28 * H), fontsize=9, **_WORDS)
+    ax.annotate(
+        "shaded: realizable with Gaussian decoders", (0.82 * H, 1.18 * H), fontsize=9, **_WORDS
+    )
     _point(ax, (0, H), (0.2 * H, 0.55 * H), "auto-decoding limit\n(0, H)")
     _point(ax, (H, 0), (0.6 * H, 0.07 * H), "auto-encoding limit\n(H, 0)")
     touching = "β = 1 where they touch\nD + R = H, the tangent of slope −1"
@@ -131,8 +130,8 @@ def plot_corner(phase: Phase, *, ax: Axes | None = None) -> Axes:
     R, D = phase.fixed.at_one[0]
     near = phase.gaussian.points[phase.gaussian.points[:, 0] > 0][0]
     best = f"best ELBO of the worse\ndecoder: slope −1 (β = 1),\n−ELBO = {R + D:.3f}"
-    _write(ax, (0.05 * H, 0.79 * H), "infeasible", fontsize=11)
-    _write(ax, (0.19 * H, 0.775 * H), f"D + R = H = {H:.3f}", rotation=-45)
+    ax.annotate("infeasible", (0.05 * H, 0.79 * H), fontsize=11, **_WORDS)
+    ax.annotate(f"D + R = H = {H:.3f}", (0.19 * H, 0.775 * H), rotation=-45, **_WORDS)
     _point(ax, near, (0.13 * H, 1.07 * H), "Gaussian decoders, as in (a)")
     _point(ax, (0.02 * H, H), (0.16 * H, 1.02 * H), "feasible, but not with\nGaussian decoders")
     _point(ax, (R, D), (R + 0.12 * H, D + 0.045 * H), best)
@@ -148,15 +147,15 @@ def _draw(phase: Phase, ax: Axes | None, window: Sequence[float]) -> Axes:
     R, D = _extended(phase.gaussian.points, far)
     ax.fill_between(R, D, far, color=_REALIZABLE, lw=0)
     ax.fill_between([0, H], [H, 0], color=_INFEASIBLE, lw=0)
-    ax.plot(*phase.random.T, linestyle="none", marker=".", markersize=2.2, color="0.5")
-    ax.plot([0, H], [H, 0], color="black", linewidth=1)
+    ax.plot(*phase.random.T, **_DOTS)
+    ax.plot([0, H], [H, 0], color="black", lw=1)
     ax.plot(R, D, **_GAUSSIAN)
-    ax.plot(*phase.gaussian.at_one.T, color=_GAUSSIAN["color"], linewidth=5, alpha=0.45)
-    ax.plot(*phase.uniform.points.T, **_UNIFORM)
+    ax.plot(*phase.gaussian.at_one.T, color=_GAUSSIAN["color"], lw=5, alpha=0.45)
+    ax.plot(*phase.uniform.points.T, **_UNIFORM, **_SQUARES)
     ax.plot(*_extended(phase.fixed.points, far), **_FIXED)
     for point in phase.fixed.at_one:
         ax.axline(point, slope=-1, **_TANGENT)
-        ax.plot(*point, marker="o", markersize=6, color=_FIXED["color"])
+        ax.plot(*point, marker="o", ms=6, color=_FIXED["color"])
     for mark, (_, rate, distortion) in zip(_MARKS, phase.columns, strict=True):
         ax.plot(rate, distortion, clip_on=False, color="black", **mark)
     ax.set(xlim=window[:2], ylim=window[2:], aspect="equal")
@@ -170,12 +169,6 @@ def _extended(points: Array, far: float) -> tuple[list[float], list[float]]:
     return [R[0], *R, far], [far, *D, D[-1]]
 
 
-def _write(ax: Axes, place: Place, text: str, **style: Any) -> None:
-    options: dict[str, Any] = {"ha": "center", "va": "center", "path_effects": _HALO, **style}
-    ax.text(place[0], place[1], text, **options)
-
-
-def _point(ax: Axes, xy: Place | Array, place: Place, text: str, **style: Any) -> None:
+def _point(ax: Axes, xy: Place | Array, place: Place, text: str) -> None:
     """Write a text at a place, with a line to what it speaks of."""
-    options = {"ha": "center", "va": "center", "path_effects": _HALO, "fontsize": 8, **style}
-    ax.annotate(text, (xy[0], xy[1]), place, arrowprops=_ARROW, **options)
+    ax.annotate(text, (xy[0], xy[1]), place, arrowprops=_ARROW, fontsize=8, **_WORDS)

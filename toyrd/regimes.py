@@ -108,20 +108,16 @@ def best_of(task: Alternation, starts: Iterable[Array], *, tol: float = 1e-6) ->
     True
     """
 
-    def run(states: Iterator[AnyState], tol: float) -> AnyState:
-        return settle(states, tol=tol, max_iter=10_000)[0]
+    def run(runs: Iterable[Iterator[AnyState]], tol: float) -> list[Run]:
+        ends = [(settle(states, tol=tol, max_iter=10_000)[0], states) for states in runs]
+        return sorted(ends, key=lambda end: end[0].objective)
 
-    runs = [task.states(start) for start in starts]
-    rough = sorted(((run(states, 100 * tol), states) for states in runs), key=_objective)
-    final = sorted(((run(states, tol), states) for _, states in rough[:2]), key=_objective)
-    tied = [pair for pair in final if _objective(pair) <= _objective(final[0]) + TIE]
-    best, states = min(tied, key=lambda pair: pair[0].row[1])
+    rough = run(map(task.states, starts), 100 * tol)
+    final = run([states for _, states in rough[:2]], tol)
+    tied = [end for end in final if end[0].objective <= final[0][0].objective + TIE]
+    best, states = min(tied, key=lambda end: end[0].row[1])
     nearly = best.objective - min(1.0, task.target) * entropy(task.p) <= TIE
-    return run(states, 1e-13) if nearly else best
-
-
-def _objective(run: Run) -> float:
-    return run[0].objective
+    return run([states], 1e-13)[0][0] if nearly else best
 
 
 def compute_columns(
@@ -240,14 +236,9 @@ def show(
         chosen = (tops < rng.random((len(weights), 1)) * tops[:, -1:]).sum(axis=1)
         return np.asarray(means[chosen])
 
-    return Column(
-        beta=state.beta,
-        D=D,
-        R=R,
-        regime=name_regime(R, n_z=state.m.size, information=information),
-        reconstructions=draw(state.e[inputs]),
-        generations=draw(np.tile(state.m, (inputs.size, 1))),
-    )
+    regime = name_regime(R, n_z=state.m.size, information=information)
+    reconstructions, generations = draw(state.e[inputs]), draw(np.tile(state.m, (inputs.size, 1)))
+    return Column(state.beta, D, R, regime, reconstructions, generations)
 
 
 def choose_inputs(source: Source, *, pairs: int = 4, rng: np.random.Generator) -> Index:
