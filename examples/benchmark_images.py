@@ -25,8 +25,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from toyrd.bernoulli import BernoulliDecoder
 from toyrd.checks import Array
-from toyrd.decoders import BernoulliDecoder
 from toyrd.families import FamilyProblem
 from toyrd.images import count_images
 from toyrd.solution import ConvergenceWarning

@@ -32,8 +32,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from toyrd.bernoulli import BernoulliDecoder
 from toyrd.checks import Array, as_count, as_number, as_rng
-from toyrd.decoders import BernoulliDecoder
 from toyrd.families import LEAST_BETA, FamilyProblem, FamilyState
 from toyrd.figure import figure_parser, progress, run, text_table
 from toyrd.figure4 import draw_columns

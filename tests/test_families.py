@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from toyrd import families
 from toyrd.alternation import Alternation
-from toyrd.decoders import BernoulliDecoder
+from toyrd.bernoulli import BernoulliDecoder
 from toyrd.families import FamilyProblem
 from toyrd.gaussian import GaussianDecoder
 from toyrd.images import count_images

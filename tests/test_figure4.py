@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from toyrd import solve
 from toyrd.alternation import Alternation
-from toyrd.decoders import BernoulliDecoder
+from toyrd.bernoulli import BernoulliDecoder
 from toyrd.figure4 import draw_columns, main
 from toyrd.measures import entropy
 from toyrd.plotting_images import plot_image_columns

@@ -11,8 +11,9 @@ and ``python -m toyrd.figure1`` to ``figure4``.
 Numbers are in nats; the last axis of a table is the variable left of the bar.
 """
 
+from .bernoulli import BernoulliDecoder
 from .convex import RateDistortion, rate_distortion
-from .decoders import BernoulliDecoder, DecoderFamily, GlobalFamily
+from .decoders import DecoderFamily, GlobalFamily
 from .encoders import best_encoder, smooth_encoder
 from .frontier import Frontier, frontier
 from .gaussian import GaussianDecoder

@@ -15,8 +15,9 @@ from functools import cached_property
 import numpy as np
 from scipy.optimize import Bounds, minimize
 
+from .bernoulli import BernoulliDecoder
 from .checks import Array, as_distribution
-from .decoders import BernoulliDecoder, GlobalFamily
+from .decoders import GlobalFamily
 from .model import SMALLEST, Model, best_decoder
 
 __all__ = ["Family", "ModelClass", "PixelRows", "Tables"]

@@ -19,8 +19,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from .bernoulli import BernoulliDecoder
 from .checks import Array, as_count, as_rng
-from .decoders import BernoulliDecoder
 from .figure import figure_parser, figure_style, progress, run, text_table
 from .measures import entropy
 from .plotting_images import plot_image_columns

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .alternation import Alternation, AnyState, settle
+from .bernoulli import BernoulliDecoder
 from .checks import Array, as_number, as_rng
-from .decoders import BernoulliDecoder
 from .measures import entropy
 from .sources import Source
 
