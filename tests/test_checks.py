@@ -118,7 +118,7 @@ CASES = [
         checks.as_number,
         np.complex128(1),
         TypeError,
-        "a must be one number, not np.complex128(1+0j)",
+        "a must be one number, not ",
     ),
     (checks.as_number, 10**400, ValueError, "a is out of range: int too large"),
     (checks.as_number, np.nan, ValueError, "a is nan, but must lie in [-inf, inf]"),
