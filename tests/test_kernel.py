@@ -36,11 +36,11 @@ def test_differences_keep_their_digits_where_all_costs_are_small(p, data, beta):
 @law
 @given(distributions(5, smallest=1e-9), st.data(), st.sampled_from([1e-3, 1.0, 1e3]))
 def test_the_cover_leaves_no_symbol_far_from_every_live_latent(p, data, beta):
-    """Cold, within 2β of the least cost; warm, within 20β, and what was live stays."""
+    """Cold, within β of the least cost; warm, within 20β, and what was live stays."""
     cost = -np.log(np.maximum(data.draw(tables(5, 4)), 1e-9))
     core = Kernel(p[p > 0], cost[p > 0], beta)
     warm = np.array([0.0, 1.0, 0.0, 0.0])
-    for m, reach in ((None, 2.0), (warm, 20.0)):
+    for m, reach in ((None, 1.0), (warm, 20.0)):
         covered = cover(core, m)
         assert covered.sum() == pytest.approx(1, abs=1e-15)
         above = core.cost[:, covered > 0].min(axis=1) - core.floor

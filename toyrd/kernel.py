@@ -119,7 +119,7 @@ def cover(kernel: Kernel, m: Array | None) -> Array:
     """
     reach = 20.0
     if m is None:
-        reach = 2.0
+        reach = 1.0
         m = np.zeros(kernel.table.shape[1])
         m[int(np.argmax(kernel.p @ kernel.table))] = 1.0
     live = m.nonzero()[0]
