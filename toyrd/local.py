@@ -29,7 +29,7 @@ def refuse_impossible(task: Alternation, n_z: int) -> None:
     if task.decoder is None and (task.marginal is None or task.name == "distortion"):
         refuse_unreachable(task.p, n_z, task.name, task.target)
     elif task.marginal is not None and task.name == "rate":
-        most = -float(np.log(task.marginal[task.marginal > 0].min()))
+        most = 0.0 - float(np.log(task.marginal[task.marginal > 0].min()))
         if task.target > most + MET:
             raise unreachable("rate", task.target, 0.0, most, "this marginal")
     if isinstance(task.decoder, np.ndarray) and task.name != "beta":
