@@ -132,8 +132,8 @@ def test_collapse_and_the_limit_of_beta():
 
 def test_the_callback_hears_of_every_iteration():
     heard = []
-    p, hear = [0.5, 0.3, 0.2], lambda *news: heard.append(news)
-    solution = solve(p, beta=0.5, start="random", starts=1, callback=hear)
+    p, e, hear = [0.5, 0.3, 0.2], [[0.8, 0.2], [0.4, 0.6], [0.1, 0.9]], heard.append
+    solution = solve(p, beta=0.5, start=e, callback=lambda *news: hear(news))
     assert [iteration for iteration, _ in heard] == list(range(1, solution.iterations + 1))
     assert [objective for _, objective in heard] == solution.history["objective"].tolist()
 

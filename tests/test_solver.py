@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from toyrd import (
     BernoulliDecoder,
     ConvergenceWarning,
+    GaussianDecoder,
     Source,
     bars_and_stripes,
     best_decoder,
@@ -402,8 +403,28 @@ def test_of_several_random_starts_the_best_is_kept():
     found = [solve(PICTURES.p, starts=n, **several) for n in (1, 2, 4)]
     assert found[0].objective >= found[1].objective >= found[2].objective
     assert found[2].objective == solve(PICTURES.p, **several).objective  # 4 is the default
-    assert found[2].message == "best of 4 starts of a local search, whose error the gap bounds"
-    assert found[0].message == "local search, whose error the gap bounds"
+    assert found[2].message == "best of 5 starts of a local search, whose error the gap bounds"
+    assert found[0].message == "best of 2 starts of a local search, whose error the gap bounds"
+
+
+@pytest.mark.parametrize("beta", [1.2, 3.0])
+def test_a_local_search_at_a_price_is_never_worse_than_silence(beta):
+    """R = 0 with one row is always possible, whatever the number of latents."""
+    family = BernoulliDecoder(PICTURES.images)
+    silent = solve(PICTURES.p, beta=beta, decoder=family, n_z=1)
+    many = solve(PICTURES.p, beta=beta, decoder=family)
+    assert many.objective <= silent.objective + 1e-12
+    assert many.R == many.model.R
+    assert many.I == many.model.I
+    assert many.e is many.model.e
+
+
+def test_an_answer_that_shares_its_optimum_says_so():
+    """At β = 1 every perfect fit is optimal, free or of a family."""
+    for options in ({"beta": 1, "start": "random"}, {"rate": 0.5, "decoder": GaussianDecoder()}):
+        solution = solve(TOY.p, **options)
+        assert solution.gap <= 1e-8
+        assert "not unique" in solution.message
 
 
 def test_the_best_responses_are_those_of_the_solution():

@@ -40,21 +40,29 @@ def refuse_impossible(task: Alternation, n_z: int) -> None:
 def encoders(
     task: Alternation, start: Array | str | None, n_z: int, starts: int, rng: np.random.Generator
 ) -> list[Array]:
-    """Return the encoders to start from; None is "random" for a family, or else "smooth"."""
+    """Return the encoders to start from; None is "random" for a family, or else "smooth".
+
+    Random ones at a β are joined by one that says nothing, so that no answer is worse than R = 0.
+    """
     if isinstance(start, np.ndarray):
         return [start]
-    if task.name == "beta" and task.target == np.inf and start != "smooth":
-        return [np.full((task.p.size, n_z), 1 / n_z)]  # no other keeps R = 0 open for sure
+    flat = [np.full((task.p.size, n_z), 1 / n_z)] if task.name == "beta" else []
+    if flat and task.target == np.inf and start != "smooth":
+        return flat  # no other keeps R = 0 open for sure
     if start == "smooth" or (start is None and task.decoder is None):
         return [smooth_encoder(task.p, n_z)]
-    return [random_encoder(task.p, n_z, task.decoder, rng) for _ in range(starts)]
+    return [random_encoder(task.p, n_z, task.decoder, i, rng) for i in range(starts)] + flat
 
 
-def random_encoder(p: Array, n_z: int, decoder: object, rng: np.random.Generator) -> Array:
-    """Draw an encoder to start from, in a way of the family's own if it has one."""
+def random_encoder(p: Array, n_z: int, decoder: object, i: int, rng: np.random.Generator) -> Array:
+    """Draw the i-th encoder to start from, in a way of the family's own if it has one.
+
+    Every other one has fewer seeds than latents: half, a quarter and so on.
+    """
     seeded = getattr(decoder, "seeded_encoder", None)
     if seeded is not None:
-        return np.asarray(seeded(p, n_z, rng=rng))
+        seeds = max(1, n_z >> (i + 1) // 2) if i % 2 else n_z
+        return np.asarray(seeded(p, n_z, seeds=seeds, rng=rng))
     return rng.dirichlet(np.ones(n_z), size=p.size)
 
 
@@ -73,6 +81,8 @@ def alternate(
         bound, least = max(bound, known.lower_bound), known.R
     gap = max(0.0, objective - bound) + 4 * EPS * abs(objective)
     message = OPTIMUM if gap <= tol else f"{LOCAL}, whose error the gap bounds"
+    if gap <= tol and task.decoder is None and (task.name, task.target) == ("beta", 1):
+        message += "; not unique, as at β = 1 the start decides"
     if missed(task, model, least) > MET:
         name = "least rate" if task.name == "beta" else task.name
         gap, converged, message = np.inf, False, f"{LOCAL}, which {MISSED} the {name}"
@@ -80,7 +90,7 @@ def alternate(
         model=model,
         beta=state.beta,
         objective=objective,
-        lower_bound=objective - gap,
+        lower_bound=objective - gap if gap < np.inf else bound,
         gap=gap,
         iterations=len(rows),
         converged=converged,
@@ -107,8 +117,8 @@ def _best_for(task: Alternation, model: Model) -> RateDistortion:
 
 
 def best_answer(found: Sequence[Solution]) -> Solution:
-    """Return the best of several local answers, those that converged first; warn if none did."""
-    best = min(found, key=lambda one: (not one.converged, one.objective))
+    """Return the best of several local answers that met their target; warn if it is not final."""
+    best = min(found, key=lambda one: (MISSED in one.message, one.objective))
     if MISSED in best.message:
         warn(f"{best.message}; try another start")
     elif not best.converged:

@@ -42,7 +42,10 @@ class FamilyPoint(RateDistortion):
         if self.converged:
             how = "certified" if self.rigorous else "as far as a search"
             message = f"global optimum over the family, {how} over its whole box of parameters"
-        return replace(super().solution(rows), parameters=self.parameters, message=message)
+        found = replace(super().solution(rows), parameters=self.parameters, message=message)
+        if self.beta == 1 and found.model.D + found.model.R - found.model.H <= 1e-9:
+            message += "; not unique, as at β = 1 mixtures that fit p perfectly are alike"
+        return replace(found, message=message)
 
 
 def default_tol(decoder: Decoder) -> float:

@@ -56,8 +56,9 @@ def name_regime(R: float, *, n_z: int, information: float | None = None) -> str:
     Returns
     -------
     str
-        ``"autodecoder"`` for no rate, ``"semantic"`` up to the information, ``"autoencoder"``
-        within 1 % of log n_z, ``"syntactic"`` between; ``""`` where that is not known.
+        ``"autodecoder"`` for no rate, ``"semantic"`` up to the information and 1 % more,
+        ``"autoencoder"`` within 1 % of log n_z, ``"syntactic"`` between; ``""`` where that is
+        not known.
 
     Examples
     --------
@@ -74,7 +75,7 @@ def name_regime(R: float, *, n_z: int, information: float | None = None) -> str:
         return "autoencoder"
     if information is None:
         return ""
-    return "semantic" if information + 1e-3 > R else "syntactic"
+    return "semantic" if 1.01 * information >= R else "syntactic"
 
 
 def best_of(task: Alternation, starts: Iterable[Array], *, tol: float = 1e-6) -> AnyState:

@@ -67,7 +67,7 @@ class Solution(Result):
     lower_bound : float
         Proven bound on the objective of every model that was allowed.
     gap : float
-        objective − lower_bound: 0 (to rounding) proves a global optimum.
+        objective − lower_bound: 0 (to rounding) proves a global optimum; ∞ if a target was missed.
     iterations : int
         Steps taken.
     converged : bool
@@ -99,6 +99,16 @@ class Solution(Result):
     def R(self) -> float:
         """Rate of the model in nats."""
         return self.model.R
+
+    @property
+    def I(self) -> float:  # noqa: E743 - the field's own name
+        """Mutual information I(X; Z) of the model in nats."""
+        return self.model.I
+
+    @property
+    def e(self) -> NDArray[np.float64]:
+        """Encoder of the model, shape (n_x, n_z)."""
+        return self.model.e
 
 
 def as_history(rows: Iterable[tuple[float, float, float, float]]) -> NDArray[np.void]:

@@ -84,7 +84,8 @@ def solve(
         Encoder to start the alternation from, or the name of one. By default, where the
         alternation is all there is: random ones for a family, the smooth one otherwise.
     starts : int
-        Number of random starts, of which the best answer is kept.
+        Number of random starts, of which the best answer is kept; at a β an encoder that says
+        nothing is tried as well.
     prefer : array_like, shape (n_x, n_z), optional
         Cost table that picks among the optimal encoders at a rate or distortion, all tables
         being free.

@@ -5,6 +5,9 @@ latents. What is drawn has exact zeros, denormals, equal entries and equal rows,
 one latent, n_x ≠ n_z, and probabilities whose products underflow. Every array is read-only, so
 a function that writes into its argument fails at once.
 
+A decoder that is given to a solver must be able to produce every symbol:
+``assume((d > 0).any(axis=0).all())`` keeps those that can.
+
 The module needs hypothesis, and ``import toyrd`` does not import it.
 """
 
