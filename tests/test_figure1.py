@@ -3,6 +3,7 @@
 import matplotlib as mpl
 import numpy as np
 import pytest
+from layout import assert_apart
 from matplotlib.figure import Figure
 
 from toyrd import GaussianDecoder, rate_distortion, toy_source
@@ -188,11 +189,7 @@ def test_all_is_labelled_where_it_is_drawn(figure, phase):
 def test_no_label_overlaps_another_or_leaves_its_panel(figure):
     for ax in figure.axes:
         boxes = [mpl.text.Text.get_window_extent(text) for text in ax.texts]
-        panel = ax.get_window_extent()
-        for i, box in enumerate(boxes):
-            assert panel.x0 <= box.x0 < box.x1 <= panel.x1
-            assert panel.y0 <= box.y0 < box.y1 <= panel.y1
-            assert not any(box.overlaps(other) for other in boxes[:i])
+        assert_apart(boxes, ax.get_window_extent())
 
 
 # The command.

@@ -11,6 +11,7 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pytest
+from layout import assert_apart
 from matplotlib.figure import Figure
 
 from toyrd import ConvergenceWarning, GaussianDecoder, Model, figure1, figure4
@@ -100,11 +101,7 @@ def test_no_panel_with_its_labels_overlaps_another_or_leaves_the_page(figure):
     for text in numbers:
         text.set_in_layout(False)  # wider than its panel, so it counts by itself
     boxes += [ax.get_tightbbox() for ax in figure.axes]
-    page = figure.bbox
-    for i, box in enumerate(boxes):
-        assert page.x0 <= box.x0 < box.x1 <= page.x1
-        assert page.y0 <= box.y0 < box.y1 <= page.y1
-        assert not any(box.overlaps(other) for other in boxes[:i])
+    assert_apart(boxes, figure.bbox)
 
 
 def test_the_two_decoder_maps_of_all_columns_share_one_scale(columns, figure):

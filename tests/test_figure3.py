@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from layout import assert_apart
 from matplotlib.figure import Figure
 
 from toyrd import GaussianDecoder, bars_and_stripes, toy_source
@@ -307,11 +308,7 @@ def test_the_figure_has_a_row_for_each_data_set_and_nothing_overlaps(panels):
     assert len(figure.axes) == 6
     (legend,) = figure.legends
     boxes = [ax.get_tightbbox() for ax in figure.axes] + [legend.get_window_extent()]
-    page = figure.bbox
-    for i, box in enumerate(boxes):
-        assert page.x0 <= box.x0 < box.x1 <= page.x1
-        assert page.y0 <= box.y0 < box.y1 <= page.y1
-        assert not any(box.overlaps(other) for other in boxes[:i])
+    assert_apart(boxes, figure.bbox)
 
 
 def test_the_same_panels_are_the_same_bytes(tmp_path, panels):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 
 import numpy as np
@@ -18,9 +19,9 @@ from .convex import CostCurve
 from .decoders import DecoderFamily
 from .encoders import as_log_cost, respond
 from .families import LEAST_BETA, FamilyProblem, FamilyState
-from .measures import relative_entropy_terms
+from .measures import expectation, relative_entropy_terms
 from .model import Model, conditional, posterior
-from .target import meet
+from .target import meet, objective_for
 
 Row = tuple[float, float, float, float]
 Callback = Callable[[int, float], object]
@@ -56,6 +57,11 @@ class Alternation:
     decoder: Array | DecoderFamily | None = None
     marginal: Array | None = None
 
+    @cached_property
+    def cost(self) -> Array:
+        """Table −log d of a fixed decoder, at [x, z]."""
+        return as_log_cost(np.asarray(self.decoder))
+
     def states(self, e: Array, parameters: Array | None = None) -> Iterator[AnyState]:
         """Yield the state after each iteration, for ever, from an encoder."""
         large = self.name == "beta" and LEAST_BETA <= self.target < np.inf
@@ -74,15 +80,8 @@ class Alternation:
             cost, found = self._decode(joint, found)
             D = expectation(joint, cost)
             waste = float(relative_entropy_terms(joint.sum(axis=0), m).sum())
-            row = (D, R, max(0.0, R - waste), self._objective(D, R))
+            row = (D, R, max(0.0, R - waste), objective_for(self.name, self.target, D, R))
             yield State(e, m, cost, found, beta, row)
-
-    def _objective(self, D: float, R: float) -> float:
-        if self.name == "rate":
-            return D
-        if self.name == "distortion":
-            return R
-        return D if self.target == np.inf else D + self.target * R
 
     def _encode(self, cost: Array, m: Array) -> tuple[Array, float, float]:
         """Return the best encoder for m and d with its rate, at the β that meets the target."""
@@ -105,7 +104,7 @@ class Alternation:
         if self.decoder is None:
             return as_log_cost(conditional(joint.T, self.p)), nothing
         if isinstance(self.decoder, np.ndarray):
-            return as_log_cost(self.decoder), nothing
+            return self.cost, nothing
         found = self.decoder.fit(joint.T, parameters)
         return np.ascontiguousarray(-self.decoder.log_rows(found).T), found
 
@@ -117,14 +116,6 @@ class Alternation:
             return Model(self.p, state.e, self.decoder, state.m)
         d = posterior(self.p, state.e) if self.decoder is None else np.exp(-state.cost.T)
         return Model(self.p, state.e, d, state.m)
-
-
-def expectation(joint: Array, cost: Array) -> float:
-    """Return Σ joint · cost, where a pair of mass 0 costs nothing even at +∞."""
-    total = float(np.vdot(joint, cost))
-    if np.isnan(total):
-        total = float(joint[joint > 0] @ cost[joint > 0])
-    return total + 0.0
 
 
 def settle(

@@ -240,7 +240,7 @@ class ReadOnly:
         for value in state.values():
             for array in value if isinstance(value, tuple) else (value,):
                 if isinstance(array, np.ndarray):
-                    array.flags.writeable = False
+                    locked(array)
 
 
 def frozen(array: Array) -> Array:

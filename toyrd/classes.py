@@ -14,6 +14,7 @@ from functools import cached_property
 
 import numpy as np
 from scipy.optimize import Bounds, minimize
+from scipy.special import log_softmax
 
 from .bernoulli import BernoulliDecoder
 from .checks import Array, as_distribution
@@ -153,7 +154,7 @@ class ModelClass:
         w = rng.normal(size=(k - 1, self.n_z))
         w *= sharpness / np.linalg.norm(w, axis=0)
         phi = np.vstack([w, (self.inputs[seeds, :-1].T * w).sum(axis=0)])
-        log_e = _log_softmax(-((self.inputs @ phi) ** 2))
+        log_e = log_softmax(-((self.inputs @ phi) ** 2), axis=-1)
         return self.variables({"phi": phi, "log_e": log_e})
 
     def variables(self, tables: Tables) -> Array:
@@ -186,14 +187,14 @@ class ModelClass:
     def tables(self, variables: Array, beta: float) -> Tables:
         """Return log e, log m, log d and p e at a β, with the parameters behind them."""
         t = {"log_m": np.zeros(self.n_z), **self._unpacked(variables)}
-        t["log_m"] = _log_softmax(t["log_m"])
+        t["log_m"] = log_softmax(t["log_m"])
         if "theta" in t:
             t["log_d"] = self.family.log_rows(t["theta"]).T
         if "phi" in t:
             t["log_e"] = -((self.inputs @ t["phi"]) ** 2)
         elif "theta" in t:
             t["log_e"] = t["log_d"] / beta + t["log_m"]
-        t["log_e"] = _log_softmax(t["log_e"])
+        t["log_e"] = log_softmax(t["log_e"], axis=-1)
         t["joint"] = self.p[:, None] * np.exp(t["log_e"])
         log_mass = _log_mass(t["joint"])
         if self.name[2] == "+" and "log_m" not in self.shapes:
@@ -234,11 +235,6 @@ class ModelClass:
         if "theta" in t:
             by["theta"] = -np.einsum("xz,zxk->zk", joint, self.family.slopes(t["theta"]))
         return float(spent.sum()), self._packed(by)
-
-
-def _log_softmax(logits: Array) -> Array:
-    shifted = logits - logits.max(axis=-1, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
 
 
 def _log_mass(joint: Array) -> Array:

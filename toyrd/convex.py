@@ -239,7 +239,7 @@ class CostCurve:
         return RateDistortion(
             p=self.p,
             cost=self.cost,
-            m=frozen(full),
+            m=locked(full),
             beta=kernel.beta,
             D=D,
             R=R,

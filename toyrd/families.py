@@ -17,7 +17,7 @@ import numpy as np
 
 from .checks import Array, locked
 from .decoders import DecoderFamily
-from .measures import relative_entropy_terms
+from .measures import expectation, relative_entropy_terms
 from .model import SMALLEST, Model
 
 BLOCK = 1 << 13
@@ -98,7 +98,7 @@ class FamilyProblem:
             before, parameters = parameters, parameters.copy()
             parameters[live] = self.family.fit(joint, before[live])
             rows = self.family.log_rows(parameters[live])
-            D = 0.0 - _expectation(joint, rows)
+            D = 0.0 - expectation(joint, rows)
             waste = float(relative_entropy_terms(mass, m).sum())
             row = (D, R, max(0.0, R - waste), D + self.beta * R)
             yield FamilyState(self, m, before, parameters, row)
@@ -134,13 +134,5 @@ class FamilyProblem:
             with ThreadPoolExecutor(os.cpu_count()) as pool:
                 list(pool.map(fill, parts))  # list, so that an error is raised
         mass = joint.sum(axis=1)
-        R = _expectation(joint, table) - float(weight @ log_total + mass @ log_m)
+        R = expectation(joint, table) - float(weight @ log_total + mass @ log_m)
         return joint, mass, max(0.0, R)
-
-
-def _expectation(joint: Array, rows: Array) -> float:
-    """Return Σ joint · rows, where a pair of mass 0 adds nothing even at −∞."""
-    total = float(np.vdot(joint, rows))
-    if np.isnan(total):  # row by row, to need no third table
-        total = sum(float(j @ np.where(j > 0, r, 0)) for j, r in zip(joint, rows, strict=True))
-    return total

@@ -23,6 +23,9 @@ __all__ = ["figure_parser", "figure_style", "progress", "run", "save", "text_tab
 
 Command = Callable[[argparse.Namespace], tuple[Figure, str]]
 
+UNITS = "axes fraction", "offset points"
+"""Of a place in a picture, and of a text from there."""
+
 # Of each format; None leaves the date out.
 _METADATA: dict[str, Any] = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 _SUFFIXES = "must end in .png, .svg or .pdf"

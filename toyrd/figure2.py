@@ -21,7 +21,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator
 from .appendix_e import train
 from .checks import as_rng, has_shape
 from .decoders import DecoderFamily
-from .figure import figure_parser, figure_style, run, text_table
+from .figure import UNITS, figure_parser, figure_style, run, text_table
 from .gaussian import GaussianDecoder
 from .model import Model
 from .plotting import plot_column
@@ -29,8 +29,6 @@ from .solver import solve
 from .sources import Source, toy_source
 
 __all__ = ["compute_columns", "draw_columns", "main", "train_columns"]
-
-_UNITS = "axes fraction", "offset points"  # of a place, and of the text from there
 
 
 def compute_columns(
@@ -170,7 +168,7 @@ def draw_columns(columns: Sequence[tuple[str, Model]], source: Source) -> Figure
             axes = plot_column(model, _column_axes(figure, grid[i]), masses=masses, vmax=vmax)
             axes[0].set_title(title, loc="left", pad=18, fontsize=10, fontweight="bold")
             axes[3].annotate(
-                _caption(model), (0.5, 0), (0, -42), *_UNITS, ha="center", fontsize=8.5
+                _caption(model), (0.5, 0), (0, -42), *UNITS, ha="center", fontsize=8.5
             )
         _colour_bars(figure, axes)
     return figure

@@ -21,7 +21,7 @@ from matplotlib.lines import Line2D
 
 from .bernoulli import BernoulliDecoder
 from .checks import Array, as_count, as_rng
-from .figure import figure_parser, figure_style, progress, run, text_table
+from .figure import UNITS, figure_parser, figure_style, progress, run, text_table
 from .measures import entropy
 from .plotting_images import plot_image_columns
 from .regimes import BETAS, Column, choose_inputs, compute_columns
@@ -30,8 +30,6 @@ from .sources import Source, bars_and_stripes
 __all__ = ["draw_columns", "main"]
 
 SIZE, GAP, MARGIN = 0.33, 0.15, 0.65  # inches: of a picture, between the βs, left of the inputs
-
-_UNITS = "axes fraction", "offset points"  # of a place, and of the text from there
 
 CAPTION = (
     "R, D and −ELBO = D + R in nats. rec.: pixel means under d(x|z) for z drawn from e(z|x), "
@@ -88,8 +86,8 @@ def draw_columns(columns: Sequence[Column], inputs: Array) -> Figure:
 
 def _write(ax: Axes, title: str, lines: Sequence[str], x: float, ha: str) -> None:
     """Write a title above the axes' labels, and lines below the axes."""
-    ax.annotate(title, (0.5, 1), (0, 14), *_UNITS, ha="center")
-    ax.annotate("\n".join(lines), (x, 0), (0, -5), *_UNITS, ha=ha, va="top", linespacing=1.35)
+    ax.annotate(title, (0.5, 1), (0, 14), *UNITS, ha="center")
+    ax.annotate("\n".join(lines), (x, 0), (0, -5), *UNITS, ha=ha, va="top", linespacing=1.35)
 
 
 def _bracket(figure: Figure, columns: Sequence[Column], places: Sequence[Axes]) -> None:

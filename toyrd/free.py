@@ -13,11 +13,11 @@ from scipy.optimize import brentq
 from .checks import Array
 from .convex import CostCurve
 from .encoders import sharpest_encoder, smooth_encoder, squared_distance
-from .kernel import EPS
+from .kernel import gap_above
 from .measures import entropy, mutual_information
 from .model import Model, best_decoder, best_marginal
 from .solution import Solution, as_history
-from .target import MET, meet
+from .target import MET, meet, objective_for
 
 
 def free_optimum(p: Array, n_z: int, name: str, target: float, prefer: Array | None) -> Solution:
@@ -56,11 +56,10 @@ def unreachable(name: str, target: float, H: float, most: float, what: str) -> V
 
 def _free_at(p: Array, n_z: int, beta: float) -> tuple[Array, str]:
     if beta < 1:
-        if n_z >= p.size:
-            return sharpest_encoder(p, n_z), "global optimum: a lossless code, as for every β < 1"
-        return sharpest_encoder(
-            p, n_z
-        ), "a split of the symbols into n_z groups, whose error the gap bounds"
+        message = "global optimum: a lossless code, as for every β < 1"
+        if n_z < p.size:
+            message = "a split of the symbols into n_z groups, whose error the gap bounds"
+        return sharpest_encoder(p, n_z), message
     if beta > 1:
         e = np.zeros((p.size, n_z))
         e[:, 0] = 1
@@ -111,9 +110,9 @@ def _certified(
     """Return the solution of an encoder with its best responses, and the global bound."""
     m = best_marginal(p, e)
     model = Model(p, e, best_decoder(p, e), m / m.sum())
-    row = (model.D, model.R, model.I, _objective(model, name, target))
+    row = (model.D, model.R, model.I, objective_for(name, target, model.D, model.R))
     bound = lower_bound(model, name, target)
-    gap = max(0.0, row[3] - bound) + 4 * EPS * abs(row[3])
+    gap = gap_above(bound, row[3])
     return Solution(
         model=model,
         beta=beta,
@@ -125,12 +124,6 @@ def _certified(
         message=message,
         history=as_history([]),
     )
-
-
-def _objective(model: Model, name: str, target: float) -> float:
-    if name == "beta":
-        return model.D if target == np.inf else model.D + target * model.R
-    return model.D if name == "rate" else model.R
 
 
 def lower_bound(model: Model, name: str, target: float) -> float:

@@ -7,7 +7,6 @@ For a convex problem tangents bound the frontier from below and chords from abov
 from __future__ import annotations
 
 import operator
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -35,7 +34,7 @@ from .decoders import Decoder, GlobalFamily, as_decoder
 from .encoders import as_log_cost
 from .mixing import FamilyCurve, FamilyPoint, default_tol
 from .sandwich import Sandwich
-from .solution import ConvergenceWarning
+from .solution import warn
 from .sweep import Curve, Point, Sweep, Workers, numbers, spread_over
 
 if TYPE_CHECKING:
@@ -405,9 +404,7 @@ def _announce(found: Frontier) -> None:
     left = np.flatnonzero(~found.converged)
     if left.size:
         worst = left[np.argmax(found.gap[left])]
-        warnings.warn(
+        warn(
             f"{left.size} of {len(found)} points did not converge, with a gap of "
-            f"{found.gap[worst]:.3g} at beta = {found.beta[worst]:g}; raise max_iter or tol",
-            ConvergenceWarning,
-            stacklevel=3,
+            f"{found.gap[worst]:.3g} at beta = {found.beta[worst]:g}; raise max_iter or tol"
         )

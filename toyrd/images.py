@@ -54,6 +54,7 @@ def count_images(images: ArrayLike) -> tuple[NDArray[np.uint8], Array]:
 
 
 def as_images(images: ArrayLike) -> NDArray[np.bool_]:
+    """Return checked images, True where a pixel is on."""
     array = as_array("images", images)
     if array.ndim < 2:
         raise ValueError(

@@ -26,6 +26,11 @@ EPS = float(np.finfo(np.float64).eps)
 Index = NDArray[np.intp]
 
 
+def gap_above(bound: float, objective: float) -> float:
+    """Return what an objective is above a bound, never below 0, with room for rounding."""
+    return max(0.0, objective - bound) + 4 * EPS * abs(objective)
+
+
 class Kernel:
     """Hold exp(−cost/β) for one β over symbols that all have p > 0."""
 

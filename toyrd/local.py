@@ -14,9 +14,9 @@ import numpy as np
 from .alternation import Alternation, Callback, settle
 from .checks import Array, frozen
 from .convex import OPTIMUM, CostCurve, RateDistortion, stated
-from .encoders import as_log_cost, smooth_encoder
+from .encoders import smooth_encoder
 from .free import lower_bound, refuse_unreachable, unreachable
-from .kernel import EPS
+from .kernel import gap_above
 from .model import Model
 from .solution import Solution, as_history, warn, warn_unconverged
 from .target import MET, edge, meet
@@ -33,7 +33,7 @@ def refuse_impossible(task: Alternation, n_z: int) -> None:
         if task.target > most + MET:
             raise unreachable("rate", task.target, 0.0, most, "this marginal")
     if isinstance(task.decoder, np.ndarray) and task.name != "beta":
-        curve = CostCurve(task.p, as_log_cost(task.decoder), marginal=task.marginal)
+        curve = CostCurve(task.p, task.cost, marginal=task.marginal)
         edge((curve.at(0.0), curve.at(np.inf)), task.name, task.target, False)
 
 
@@ -79,7 +79,7 @@ def alternate(
     if isinstance(task.decoder, np.ndarray):
         known = _best_for(task, model)
         bound, least = max(bound, known.lower_bound), known.R
-    gap = max(0.0, objective - bound) + 4 * EPS * abs(objective)
+    gap = gap_above(bound, objective)
     message = OPTIMUM if gap <= tol else f"{LOCAL}, whose error the gap bounds"
     if gap <= tol and task.decoder is None and (task.name, task.target) == ("beta", 1):
         message += "; not unique, as at β = 1 the start decides"
@@ -109,7 +109,7 @@ def missed(task: Alternation, model: Model, least: float) -> float:
 
 def _best_for(task: Alternation, model: Model) -> RateDistortion:
     """Return the certified optimum for a fixed decoder, at the target or what came of it."""
-    curve = CostCurve(task.p, as_log_cost(model.d), marginal=task.marginal)
+    curve = CostCurve(task.p, task.cost, marginal=task.marginal)
     if task.name == "beta":
         return curve.at(task.target)
     reached = max(task.target, model.R if task.name == "rate" else model.D)

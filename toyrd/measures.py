@@ -120,6 +120,14 @@ def mutual_information(joint: ArrayLike) -> float:
     return max(0.0, float(terms.sum()))
 
 
+def expectation(joint: Array, values: Array) -> float:
+    """Return Σ joint · values, where a pair of mass 0 adds nothing even at ±∞."""
+    total = float(np.vdot(joint, values))
+    if np.isnan(total):  # row by row, to need no third table
+        total = sum(float(j @ np.where(j > 0, v, 0)) for j, v in zip(joint, values, strict=True))
+    return total + 0.0
+
+
 def relative_entropy_terms(p: Array, q: Array) -> Array:
     """Return p log(p / q) term by term, +∞ where only q is 0.
 

@@ -13,10 +13,10 @@ from scipy.sparse.csgraph import connected_components
 from scipy.special import logsumexp
 
 from .ascent import searched_bound
-from .checks import Array, frozen, locked
+from .checks import Array, locked
 from .convex import CostCurve, RateDistortion
 from .decoders import BoundedFamily, Decoder, GlobalFamily
-from .kernel import EPS
+from .kernel import gap_above
 from .measures import entropy
 from .model import SMALLEST
 from .polish import Polish
@@ -98,7 +98,7 @@ class FamilyCurve:
         point = CostCurve(self.p, self.cost(theta), tol=self.tol).evaluate(beta, m)
         across = (beta - first.beta) / (second.beta - first.beta or 1.0)
         bound = (1 - across) * first.lower_bound + across * second.lower_bound
-        gap = max(0.0, point.objective - bound) + 4 * EPS * abs(point.objective)
+        gap = gap_above(bound, point.objective)
         return as_family(point, theta, gap, self.tol, first.rigorous and second.rigorous)
 
     def _limit(self, beta: float) -> FamilyPoint:
@@ -149,8 +149,7 @@ class FamilyCurve:
     def certify(self, beta: float, theta: Array, m: Array) -> tuple[FamilyPoint, Array]:
         """Certify a mixture as it is over the whole box; return also the violators of c ≤ 1."""
         point = CostCurve(self.p, self.cost(theta), tol=self.tol).evaluate(beta, m)
-        sure = point.objective - min(1.0, beta) * entropy(self.p)
-        sure = max(0.0, sure) + 4 * EPS * abs(point.objective)
+        sure = gap_above(min(1.0, beta) * entropy(self.p), point.objective)
         if sure <= self.tol:  # D + βR ≥ min(1, β) H for any decoder
             return as_family(point, theta, sure, self.tol, True), theta[:0]
         top, high = self._bound(point, float(np.expm1(min(0.9 * self.tol / beta, 1.0))))
@@ -172,9 +171,9 @@ def as_family(
 ) -> FamilyPoint:
     """Return a point with its rows and a certificate, without the rows that are not used."""
     kept = {field.name: getattr(point, field.name) for field in fields(point)}
-    kept |= {"cost": locked(point.cost[:, point.m > 0]), "m": frozen(point.m[point.m > 0])}
+    kept |= {"cost": locked(point.cost[:, point.m > 0]), "m": locked(point.m[point.m > 0])}
     kept |= {"gap": gap, "lower_bound": point.objective - gap, "converged": gap <= tol}
-    kept |= {"iterates": (), "rigorous": rigorous, "parameters": frozen(theta[point.m > 0])}
+    kept |= {"iterates": (), "rigorous": rigorous, "parameters": locked(theta[point.m > 0])}
     return FamilyPoint(**kept)
 
 

@@ -246,7 +246,8 @@ def plot_column(
     return axes
 
 
-def _axes(ax: Axes | None) -> Axes:
+def as_axes(ax: Axes | None) -> Axes:
+    """Return axes as they are, or those of a new figure."""
     return Figure().add_subplot() if ax is None else ax
 
 
@@ -260,7 +261,7 @@ def _stacked(masses: Array) -> Iterator[Step]:
 
 def _steps(ax: Axes | None, xlabel: str, steps: Sequence[Step]) -> Axes:
     """Draw labelled distributions of one variable as steps, each in its style."""
-    ax = _axes(ax)
+    ax = as_axes(ax)
     for label, values, style in steps:
         edges = np.arange(values.size + 1) - 0.5
         ax.stairs(values, edges, label=label, **style)
@@ -273,7 +274,7 @@ def _steps(ax: Axes | None, xlabel: str, steps: Sequence[Step]) -> Axes:
 
 def _heat_map(ax: Axes | None, table: Array, vmax: float, title: str, ylabel: str) -> Axes:
     """Draw a table with x to the right; its colours show small probabilities too."""
-    ax = _axes(ax)
+    ax = as_axes(ax)
     norm = PowerNorm(0.5, vmin=0, vmax=vmax)
     ax.imshow(table, origin="lower", aspect="auto", norm=norm, interpolation="nearest")
     ax.set(title=title, xlabel="x (bin)", ylabel=ylabel)

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from .checks import Array
+from .plotting import as_axes
 
 __all__ = ["Panel", "class_handles", "plot_classes", "plot_negative_elbo"]
 
@@ -74,7 +74,7 @@ def plot_classes(panel: Panel, *, ax: Axes | None = None) -> Axes:
     ----------
     Alemi et al., *Fixing a Broken ELBO* (2018), Figure 3a.
     """
-    ax = Figure().add_subplot() if ax is None else ax
+    ax = as_axes(ax)
     H = panel.H
     ax.fill_between([0, H], [H, 0], color="0.86", lw=0)
     ax.text(0.3 * H, 0.3 * H, "infeasible\nD + R < H", ha="center", va="center")
@@ -107,7 +107,7 @@ def plot_negative_elbo(panel: Panel, *, ax: Axes | None = None) -> Axes:
     ----------
     Alemi et al., *Fixing a Broken ELBO* (2018), Figure 3b.
     """
-    ax = Figure().add_subplot() if ax is None else ax
+    ax = as_axes(ax)
     ax.axhline(panel.H, color="black", linewidth=1)
     shear = [[1, 1], [0, 1]]  # (R, D) to (R, R + D)
     for name, points in panel.points.items():

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from .frontier import Frontier
+from .plotting import as_axes
 
 __all__ = ["plot_frontier"]
 
@@ -43,7 +43,7 @@ def plot_frontier(frontier: Frontier, *, ax: Axes | None = None, **options: Any)
     ----------
     Alemi et al., *Fixing a Broken ELBO* (2018), Figure 1.
     """
-    ax = Figure().add_subplot() if ax is None else ax
+    ax = as_axes(ax)
     drawstyle = "default" if frontier.convex else "steps-post"
     style = {"marker": "o", "markersize": 3, "linewidth": 1.2, "drawstyle": drawstyle}
     (line,) = ax.plot(*frontier.reached, **{**style, **options})

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from .checks import as_array
+from .plotting import as_axes
 
 __all__ = ["plot_image_columns"]
 
@@ -58,7 +58,7 @@ def plot_image_columns(
     stacks = [as_array(f"columns[{j}]", column, ndim=3) for j, column in enumerate(columns)]
     if len(labels) > len(stacks):
         raise ValueError(f"labels holds {len(labels)} labels for {len(stacks)} columns")
-    ax = Figure().add_subplot() if ax is None else ax
+    ax = as_axes(ax)
     for j, stack in enumerate(stacks):
         for i, picture in enumerate(stack):
             extent = (j + _GAP, j + 1 - _GAP, i + 1 - _GAP, i + _GAP)

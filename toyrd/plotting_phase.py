@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, Stroke
 
 from .checks import Array
+from .plotting import as_axes
 
 __all__ = ["Curve", "Phase", "plot_corner", "plot_phase"]
 
@@ -142,7 +142,7 @@ def plot_corner(phase: Phase, *, ax: Axes | None = None) -> Axes:
 
 def _draw(phase: Phase, ax: Axes | None, window: Sequence[float]) -> Axes:
     """Draw everything but the words into a window (R from, R to, D from, D to)."""
-    ax = Figure().add_subplot() if ax is None else ax
+    ax = as_axes(ax)
     H, far = phase.H, 100 * phase.H
     R, D = _extended(phase.gaussian.points, far)
     ax.fill_between(R, D, far, color=_REALIZABLE, lw=0)

@@ -28,7 +28,7 @@ from .convex import CostCurve, answer, stated
 from .decoders import Decoder, GlobalFamily, as_decoder
 from .encoders import as_log_cost
 from .free import free_optimum, lower_bound
-from .kernel import EPS
+from .kernel import gap_above
 from .local import alternate, best_answer, encoders, refuse_impossible
 from .meeting import meet_family
 from .mixing import FamilyCurve, default_tol
@@ -162,7 +162,7 @@ def _globally(curve: FamilyCurve, name: str, target: float) -> Solution:
     point = stated(point, name, target)
     known = lower_bound(point.solution().model, name, target)
     bound = max(point.lower_bound, known)
-    gap = max(0.0, point.objective - bound) + 4 * EPS * abs(point.objective)
+    gap = gap_above(bound, point.objective)
     if gap > curve.tol:
         warn_unconverged("the family", gap, "raise max_iter or tol")
     return replace(

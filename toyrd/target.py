@@ -32,6 +32,15 @@ def one_target(**targets: float | None) -> tuple[str, float]:
     return name, as_number(name, targets[name], low=low)
 
 
+def objective_for(name: str, target: float, D: float, R: float) -> float:
+    """Return what is minimised: D at a rate, R at a distortion, D + βR at a β, D at β = ∞."""
+    if name == "rate":
+        return D
+    if name == "distortion":
+        return R
+    return D if target == np.inf else D + target * R
+
+
 def sharpened(tol: float, name: str) -> float:
     """Return the tolerance of one β in a search: the ends of a mixture add their gaps."""
     return tol if name == "beta" else min(0.4 * tol, 1e-12)
