@@ -1,28 +1,39 @@
 """Solve the toy model of "Fixing a Broken ELBO" exactly, with certificates.
 
-Tables of your own: `Model`, `best_encoder`, `best_marginal`, `best_decoder`, `entropy`,
-`kl_divergence`, `mutual_information`. The least D + βR, or D at a rate: `solve`, for any cost
-`rate_distortion`, for a whole curve `frontier`; decoder rows of a family: `GaussianDecoder`,
-`BernoulliDecoder`, or your own `DecoderFamily`. Data of known latent: `toy_source`,
-`bars_and_stripes`, `empirical`; images of your own: `count_images`. Beside these:
+Tables of your own: `Model`, `best_encoder`, `best_marginal`, `best_decoder`, `normalize`,
+`entropy`, `kl_divergence`, `mutual_information`. The least D + βR, or D at a rate: `solve`, for
+any cost `rate_distortion`, for a whole curve `frontier`, step by step `alternate`; all give a
+`Solution` with a `Status`, which `check` proves again. Decoder rows of a family:
+`GaussianDecoder`, `BernoulliDecoder`, or your own `DecoderFamily`. Data of known latent:
+`toy_source`, `bars_and_stripes`, `empirical`; images of your own: `count_images`. Beside these:
 `toyrd.appendix_e`, the paper's own training, `toyrd.testing`, strategies for property tests,
-and ``python -m toyrd.figure1`` to ``figure4``.
+and ``python -m toyrd``, which lists the figures.
 
 Numbers are in nats; the last axis of a table is the variable left of the bar.
 """
 
 from .bernoulli import BernoulliDecoder
-from .convex import RateDistortion, rate_distortion
-from .decoders import DecoderFamily, GlobalFamily
-from .encoders import best_encoder, smooth_encoder
-from .frontier import Frontier, frontier
+from .curve import ConvergenceWarning, Solution, Status, Target
+from .family import DecoderFamily
+from .free import smooth_encoder
+from .frontiers import Frontier, frontier
 from .gaussian import GaussianDecoder
 from .images import count_images
-from .measures import entropy, kl_divergence, mutual_information
-from .model import Model, best_decoder, best_marginal
-from .solution import ConvergenceWarning, Solution
-from .solver import solve
+from .model import (
+    Model,
+    best_decoder,
+    best_encoder,
+    best_marginal,
+    entropy,
+    kl_divergence,
+    mutual_information,
+    normalize,
+)
+from .solver import alternate, solve
 from .sources import Source, bars_and_stripes, empirical, toy_source
+from .table import check, rate_distortion
+
+__version__ = "0.2.0"
 
 __all__ = [
     "BernoulliDecoder",
@@ -30,23 +41,31 @@ __all__ = [
     "DecoderFamily",
     "Frontier",
     "GaussianDecoder",
-    "GlobalFamily",
     "Model",
-    "RateDistortion",
     "Solution",
     "Source",
+    "Status",
+    "Target",
+    "alternate",
     "bars_and_stripes",
     "best_decoder",
     "best_encoder",
     "best_marginal",
+    "check",
     "count_images",
     "empirical",
     "entropy",
     "frontier",
     "kl_divergence",
     "mutual_information",
+    "normalize",
     "rate_distortion",
     "smooth_encoder",
     "solve",
     "toy_source",
 ]
+
+
+def __dir__() -> list[str]:
+    """List what a user calls, without the modules behind it."""
+    return [*__all__, "__version__"]

@@ -7,7 +7,7 @@ T at the centre. What is convex, such as T − ℓ, is largest at one of the fou
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -24,6 +24,12 @@ MOST = 100_000
 
 Frame = tuple[Array, Array, Array, Array]
 """For each cell its centre, ℓ₀ = ℓ there, T − ℓ₀ at the four corners, and max T − ℓ."""
+
+
+class Bound(NamedTuple):
+    top: float
+    rows: Array
+    proven: bool
 
 
 class Cells:
@@ -124,3 +130,15 @@ def _quarters(cells: Array) -> Array:
         for t0, t1 in ((low_tau, tau), (tau, high_tau))
     ]
     return np.concatenate(parts)
+
+
+def searched(family, grid, log_weight, beta, goal):
+    def c(theta):
+        return np.exp(log_weight + family.log_rows(theta) / beta).sum(axis=1)
+    values = c(grid)
+    theta = grid[np.argsort(-values)[:40]]
+    for _ in range(200):
+        q = np.exp(log_weight + family.log_rows(theta) / beta)
+        theta = family.fit(q, theta)
+    values = c(theta)
+    return Bound(float(values.max()), theta[values > 1 + goal], False)

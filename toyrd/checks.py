@@ -2,8 +2,10 @@
 
 Notation: a *distribution* is non-negative and sums to 1; a *table* has rows that are
 distributions, the last axis being the variable left of the bar; a *cost* is any real
-table in which +∞ forbids a pair. Nothing is renormalised or repaired: what breaks a rule
-is reported with the argument's name, the place, its value and the way out.
+table in which +∞ forbids a pair. What breaks a rule is reported with the argument's name, the
+place, its value and the way out. One thing is mended, and shown in every result: a sum that
+misses 1 by more than rounding, and by 1e-10 at the most, is scaled to 1 where it enters,
+because proofs ask for exact sums.
 """
 
 from __future__ import annotations
@@ -20,7 +22,10 @@ Array = NDArray[np.float64]
 AnyArray = TypeVar("AnyArray", bound=NDArray[Any])
 
 SUM_TOLERANCE = 1e-10
-"""How far from 1 a distribution may sum; what rounding leaves is far below it."""
+"""How far from 1 a distribution may sum."""
+
+ROUNDING = 2e-15
+"""How far from 1 a sum may be by rounding alone; one further off is scaled."""
 
 LARGEST_COST = 1e306
 """Finite costs are no larger, so that sums and differences of a few do not overflow."""
@@ -75,36 +80,34 @@ def no_nan(name: str, array: Array) -> None:
 def as_distribution(name: str, value: ArrayLike, *, ndim: int | None = 1) -> Array:
     """Return `value` as an array that is non-negative and sums to 1 over all its axes."""
     array = as_array(name, value, ndim=ndim)
-    _non_negative(name, array)
+    non_negative(name, array)
     with np.errstate(over="ignore"):
         total = float(array.sum())
     if abs(total - 1) > SUM_TOLERANCE:
         raise ValueError(
-            f"{name} must sum to 1, but sums to {total!r}; divide it by its "
-            "sum if that is meant, in float64"
+            f"{name} must sum to 1, but sums to {total!r}; toyrd.normalize({name}) divides it "
+            "by its sum, if that is meant"
         )
-    return array
+    return array / total if abs(total - 1) > ROUNDING else array
 
 
 def as_table(name: str, value: ArrayLike, *, shape: tuple[int, int] | None = None) -> Array:
     """Return `value` as a 2-D array whose rows are distributions, of `shape` if one is given."""
     array = as_array(name, value, ndim=2)
     has_shape(name, array, shape)
-    _non_negative(name, array)
+    non_negative(name, array)
     with np.errstate(over="ignore"):
         sums = array.sum(axis=1)
-        down = array.sum(axis=0)
     off = np.flatnonzero(np.abs(sums - 1) > SUM_TOLERANCE)
     if off.size:
         named = ", ".join(f"{name}[{i}] sums to {sums[i]!s}" for i in off[:3])
         more = f" and {off.size - 3} rows more" if off.size > 3 else ""
-        turned = np.abs(down - 1).max() <= SUM_TOLERANCE
-        advice = "divide each row by its sum, in float64, if that is meant"
-        raise ValueError(
-            f"every row of {name} must sum to 1, but {named}{more}; "
-            + ("its columns do: is it transposed?" if turned else advice)
-        )
-    return array
+        advice = f"toyrd.normalize({name}) divides each row by its sum, if that is meant"
+        if np.abs(array.sum(axis=0) - 1).max() <= SUM_TOLERANCE:
+            advice = "its columns do: is it transposed?"
+        raise ValueError(f"every row of {name} must sum to 1, but {named}{more}; {advice}")
+    rough = np.abs(sums - 1) > ROUNDING
+    return array / np.where(rough, sums, 1.0)[:, None] if rough.any() else array
 
 
 def as_cost(name: str, value: ArrayLike, p: Array) -> Array:
@@ -160,7 +163,8 @@ def one_width(default: int, n_z: int | None, **tables: Any) -> int:
     return next(iter(widths.values()), default)
 
 
-def _non_negative(name: str, array: Array) -> None:
+def non_negative(name: str, array: Array) -> None:
+    """Raise if an entry is NaN, negative or infinite, and say which."""
     no_nan(name, array)
     bad = (array < 0) | np.isinf(array)
     if bad.any():
@@ -195,16 +199,16 @@ def as_number(
     return number
 
 
-def as_count(name: str, value: Any, *, low: int = 1) -> int:
-    """Return `value` as an integer of at least `low`."""
+def as_count(name: str, value: Any, *, low: int = 1, high: int = 2**63 - 1) -> int:
+    """Return `value` as an integer from `low` to `high`."""
     try:
         number = operator.index(value)
     except TypeError:
         raise TypeError(f"{name} must be an integer, not {reprlib.repr(value)}") from None
     if number < low:
         raise ValueError(f"{name} is {number}, but must be at least {low}")
-    if number >= 2**63:
-        raise ValueError(f"{name} is {number}, but must be below 2**63")
+    if number > high:
+        raise ValueError(f"{name} is {number}, but must be at most {high}")
     return number
 
 

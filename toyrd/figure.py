@@ -1,8 +1,11 @@
-"""The frame of the commands figure1 to figure4: options, tables, files and errors.
+"""The frame of the commands figure1 to figure4: options, style, tables, files and errors.
 
 A command is a parser and a function from its options to a picture and a text. `run` does the
-rest: it prints the text, writes the picture, whole or not at all, and turns what a user can
-get wrong into one line and exit code 2. The same call writes the same bytes.
+rest: it prints the text, writes the picture, whole or not at all, and turns a mistake of the
+user into one line and exit code 2. The same call writes the same bytes.
+
+Pictures are drawn for the width of a page, 6.75 inches, with text of 7 points or more: in a
+paper they keep their size. ``--width`` draws for another page with text of the same size.
 """
 
 from __future__ import annotations
@@ -14,22 +17,25 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
-
-__all__ = ["figure_parser", "figure_style", "progress", "run", "save", "text_table"]
 
 Command = Callable[[argparse.Namespace], tuple[Figure, str]]
 
 UNITS = "axes fraction", "offset points"
 """Of a place in a picture, and of a text from there."""
 
+PAGE = 6.75
+"""Width of a page in inches: the two columns of the paper."""
+
+FOLDER = Path("figures")
+"""The one folder that is made when it is missing."""
+
 # Of each format; None leaves the date out.
 _METADATA: dict[str, Any] = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
-_SUFFIXES = "must end in .png, .svg or .pdf"
-_PLACE = "choose another place"
+_PLACE = "name a file in a folder that exists and is open to you"
 
 
 @contextmanager
@@ -39,29 +45,33 @@ def figure_style() -> Iterator[None]:
     Examples
     --------
     >>> with figure_style():
-    ...     mpl.rcParams["font.size"]
-    8.0
+    ...     mpl.rcParams["xtick.labelsize"]
+    7.0
     """
     with mpl.rc_context():
         mpl.rcdefaults()
-        mpl.rc("font", size=8)
+        mpl.rc("font", size=7.5)
         # The title is put where it is by default, so that it is not searched for at every draw.
-        mpl.rc("axes", titlesize=8, titlepad=4, titley=1.0, labelpad=2)
-        mpl.rc("legend", fontsize=7.5)
-        mpl.rc("xtick", labelsize=7)
-        mpl.rc("ytick", labelsize=7)
+        mpl.rc("axes", titlesize=7.5, titlepad=3, titley=1.0, labelpad=1.5, linewidth=0.6)
+        mpl.rc("legend", fontsize=7)
+        for axis in ("xtick", "ytick"):
+            mpl.rc(axis, labelsize=7)
+            mpl.rc(f"{axis}.major", size=2.5, width=0.6, pad=2)
         mpl.rc("svg", hashsalt="toyrd")
         yield
 
 
 class _Parser(argparse.ArgumentParser):
-    """Leave the reporting of errors to `run`: one line, without the usage."""
+    """A parser that leaves the reporting of errors to `run`: one line, without the usage."""
 
     def error(self, message: str) -> NoReturn:
         raise ValueError(message)
 
+    def _print_message(self, message: str, file: IO[str] | None = None) -> None:
+        _say(message.rstrip("\n"))
 
-def figure_parser(name: str, description: str) -> argparse.ArgumentParser:
+
+def figure_parser(name: str, description: str | None) -> argparse.ArgumentParser:
     """Build the parser of ``python -m toyrd.NAME`` with the options that all figures share.
 
     Parameters
@@ -69,26 +79,60 @@ def figure_parser(name: str, description: str) -> argparse.ArgumentParser:
     name : str
         Of the module, such as ``"figure2"``; the picture goes to ``figures/NAME.png``.
     description : str
-        One line for ``--help``.
+        Shown by ``--help``: what the picture shows and how long it takes.
 
     Returns
     -------
     argparse.ArgumentParser
-        With ``--output``, ``--dpi`` and ``--seed``; errors are raised as ValueError.
+        With ``--output``, ``--width``, ``--dpi`` and ``--seed``; errors are raised as ValueError.
 
     Examples
     --------
     >>> options = figure_parser("figure2", "three models").parse_args(["--dpi", "72"])
-    >>> options.output.name, options.dpi, options.seed
-    ('figure2.png', 72, 0)
+    >>> options.output.name, options.width, options.dpi, options.seed
+    ('figure2.png', 6.75, 72, 0)
     """
-    parser = _Parser(prog=f"toyrd.{name}", description=description)
-    add = parser.add_argument
-    formats = "file to write: .png, .svg or .pdf (default: %(default)s)"
-    add("--output", type=_output, default=f"figures/{name}.png", metavar="PATH", help=formats)
-    add("--dpi", type=_integer(10, 1200), default=150, metavar="N", help="dots per inch (150)")
-    add("--seed", type=_integer(0), default=0, metavar="N", help="of all random choices (0)")
+    parser = _Parser(
+        prog=f"toyrd.{name}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add, default = parser.add_argument, FOLDER / f"{name}.png"
+    place = f"file to write, .png, .svg or .pdf, in a folder that exists ({default})"
+    add("--output", type=Path, default=default, metavar="PATH", help=place)
+    inches = f"of the picture in inches; text keeps its size ({PAGE:g})"
+    add("--width", type=number(6, 16), default=PAGE, metavar="W", help=inches)
+    add("--dpi", type=number(10, 1200, int), default=200, metavar="N", help="dots per inch (200)")
+    add("--seed", type=number(0, kind=int), default=0, metavar="N", help="of random choices (0)")
     return parser
+
+
+def refuse_unused(options: argparse.Namespace, why: str, *names: str) -> None:
+    """Raise if an option whose default is None was given though nothing would use it.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        Parsed options.
+    why : str
+        What the user can do.
+    *names : str
+        Options that are not used.
+
+    Raises
+    ------
+    ValueError
+        If one of them was given.
+
+    Examples
+    --------
+    >>> refuse_unused(argparse.Namespace(steps=3), "add --model appendix-e", "steps")
+    Traceback (most recent call last):
+    ValueError: argument --steps: not used here; leave it out, or add --model appendix-e
+    """
+    for name in names:
+        if vars(options)[name] is not None:
+            raise ValueError(f"argument --{name}: not used here; leave it out, or {why}")
 
 
 def run(
@@ -115,12 +159,13 @@ def run(
     >>> from contextlib import redirect_stderr
     >>> with redirect_stderr(sys.stdout):
     ...     code = run(figure_parser("figure2", ""), lambda _: (Figure(), ""), ["--dpi", "fine"])
-    toyrd.figure2: argument --dpi: invalid integer value: 'fine'
+    toyrd.figure2: argument --dpi: invalid int value: 'fine'
     >>> code
     2
     """
     try:
         options = parser.parse_args(argv)
+        _target(options.output)  # before hours of work, not after
         figure, text = command(options)
         _say(text)
         save(figure, options.output, dpi=options.dpi)
@@ -142,16 +187,16 @@ def save(figure: Figure, path: str | os.PathLike[str], *, dpi: float) -> None:
     figure : matplotlib.figure.Figure
         What to write.
     path : path-like
-        Where; folders are made as needed.
+        Where. The folder must exist; only ``figures/`` is made. A link is written through.
     dpi : float
         Dots per inch.
 
     Raises
     ------
     ValueError
-        If `path` does not end in .png, .svg or .pdf.
+        If `path`, or what it links to, does not end in .png, .svg or .pdf.
     OSError
-        If `path` cannot be written.
+        If it cannot be written.
 
     Examples
     --------
@@ -159,12 +204,11 @@ def save(figure: Figure, path: str | os.PathLike[str], *, dpi: float) -> None:
     Traceback (most recent call last):
     ValueError: figure.jpeg must end in .png, .svg or .pdf
     """
-    suffix = Path(path).suffix.lower()
-    if suffix not in _METADATA:
-        raise ValueError(f"{path} {_SUFFIXES}")
-    target = Path(os.path.realpath(path))
+    target = _target(path)
+    suffix = target.suffix.lower()
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        if Path(path).parent == FOLDER:
+            target.parent.mkdir(exist_ok=True)
         with TemporaryDirectory(prefix=".", dir=target.parent) as folder, figure_style():
             part = Path(folder, target.name)
             figure.savefig(part, format=suffix[1:], dpi=dpi, metadata=_METADATA[suffix])
@@ -207,7 +251,7 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[Any]], *, digits: 
 
 
 @contextmanager
-def progress(total: int | None, label: str) -> Iterator[Callable[..., None]]:
+def progress(total: int, label: str) -> Iterator[Callable[..., None]]:
     """Give a callback that moves a progress bar by one step, whatever it is called with.
 
     The bar is tqdm's, on stderr, if tqdm is installed and stderr is a terminal; otherwise
@@ -215,8 +259,8 @@ def progress(total: int | None, label: str) -> Iterator[Callable[..., None]]:
 
     Parameters
     ----------
-    total : int or None
-        Number of steps, if known.
+    total : int
+        Number of steps.
     label : str
         Shown in front of the bar.
 
@@ -229,35 +273,56 @@ def progress(total: int | None, label: str) -> Iterator[Callable[..., None]]:
     try:
         from tqdm import tqdm
     except ImportError:
-        tqdm = None
-    if tqdm is None:
         yield lambda *_: None
         return
     with tqdm(total=total, desc=label, leave=False, disable=None) as bar:
         yield lambda *_: bar.update()
 
 
-def _output(text: str) -> Path:
-    """Return the path for --output, refusing at once what cannot be written at the end."""
-    path = Path(text)
-    folder = next(parent for parent in path.absolute().parents if parent.exists())
-    if path.suffix.lower() not in _METADATA:
-        raise argparse.ArgumentTypeError(f"{path} {_SUFFIXES}")
-    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise argparse.ArgumentTypeError(f"{path} cannot be written; {_PLACE}")
-    return path
+def number(
+    low: float, high: float = float("inf"), kind: Callable[[str], float] = float
+) -> Callable[[str], Any]:
+    """Return the type of an option that is a number between `low` and `high`, which nan is not.
+
+    Parameters
+    ----------
+    low, high : float
+        Least and largest value.
+    kind : {float, int}
+        Of number.
+
+    Returns
+    -------
+    callable
+        From text to number; it raises `argparse.ArgumentTypeError` for one out of range.
+
+    Examples
+    --------
+    >>> number(1, kind=int)("12")
+    12
+    """
+
+    def convert(text: str) -> float:
+        value = kind(text)
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text} must lie in [{low:g}, {high:g}]")
+        return value
+
+    convert.__name__ = kind.__name__
+    return convert
 
 
-def _integer(low: int, high: int | None = None) -> Callable[[str], int]:
-    rule = f"must be at least {low}" + (f" and at most {high}" if high else "")
-
-    def integer(text: str) -> int:
-        number = int(text)
-        if number < low or (high and number > high):
-            raise argparse.ArgumentTypeError(f"{number} {rule}")
-        return number
-
-    return integer
+def _target(path: str | os.PathLike[str]) -> Path:
+    """Return the file that a path stands for, a link followed, if it can be written."""
+    target = Path(os.path.realpath(path))
+    if target.suffix.lower() not in _METADATA:
+        links = f" links to {target}, which" if os.path.islink(path) else ""
+        raise ValueError(f"{path}{links} must end in .png, .svg or .pdf")
+    made = Path(path).parent == FOLDER and not target.parent.exists()
+    folder = target.parent.parent if made else target.parent
+    if target.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise OSError(f"{path} cannot be written; {_PLACE}")
+    return target
 
 
 def _say(text: str) -> None:

@@ -1,9 +1,9 @@
-"""Figure 4 of the paper, exactly: images from autoencoder to autodecoder as β grows.
+"""Figure 4: images from autoencoder to autodecoder as β grows (about 15 s; size 4: 2 minutes).
 
 ``python -m toyrd.figure4`` solves bars-and-stripes with decoders of independent pixels and a
-uniform marginal m(z) = 1/n_z, one model for each β, the best of several starts. It draws
-reconstructions (z ~ e(z|x)) and generations (z ~ m) as pixel means under d(x|z), and prints R,
-D, −ELBO and the gap to the lower bound min(1, β) H, in nats.
+uniform marginal m(z) = 1/n_z, one model for each β, the best of several starts; of models that
+tie, the one of least rate. It draws reconstructions (z ~ e(z|x)) and generations (z ~ m) as
+pixel means under d(x|z), and prints R, D, −ELBO and the gap to the lower bound, in nats.
 """
 
 from __future__ import annotations
@@ -12,32 +12,235 @@ import argparse
 import sys
 import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from numpy.typing import ArrayLike, NDArray
 
 from .bernoulli import BernoulliDecoder
-from .checks import Array, as_count, as_rng
-from .figure import UNITS, figure_parser, figure_style, progress, run, text_table
-from .measures import entropy
-from .plotting_images import plot_image_columns
-from .regimes import BETAS, Column, choose_inputs, compute_columns
+from .checks import Array, as_array, as_rng
+from .curve import Solution
+from .figure import PAGE, UNITS, figure_parser, figure_style, number, progress, run, text_table
+from .frontiers import frontier
+from .plotting import as_axes
 from .sources import Source, bars_and_stripes
 
-__all__ = ["draw_columns", "main"]
+BETAS = (0.1, 0.2, 0.5, 0.7, 0.9, 1.0, 1.1, 1.5, 1.8, 2.0, 3.0)
 
-SIZE, GAP, MARGIN = 0.33, 0.15, 0.65  # inches: of a picture, between the βs, left of the inputs
+FRAME, GAP = "#9db7d5", 0.07
+"""Colour around pictures, no grey, so that an edge shows whatever its pixels are; and its width."""
 
-CAPTION = (
-    "R, D and −ELBO = D + R in nats. rec.: pixel means under d(x|z) for z drawn from e(z|x), "
-    "x the input. gen.: the same for z drawn from m(z)."
-)
+MARGIN = 0.62
+"""Inches left of the inputs."""
+
+TOLERANCE = 1e-4
+"""Of the search: an iteration that gains less than a hundredth of it is the last."""
 
 
-def draw_columns(columns: Sequence[Column], inputs: Array) -> Figure:
+@dataclass(frozen=True, eq=False)
+class Column:
+    """What the figure shows of one β: the model, the name of its regime and its pictures."""
+
+    solution: Solution
+    regime: str
+    reconstructions: Array
+    generations: Array
+
+
+def name_regime(R: float, *, n_z: int, information: float | None = None) -> str:
+    """Name the regime that a rate belongs to.
+
+    Parameters
+    ----------
+    R : float
+        Rate in nats.
+    n_z : int
+        Number of latents; log n_z is the most that they carry.
+    information : float, optional
+        I(X; pattern), what there is to know of the true latent, if that is known.
+
+    Returns
+    -------
+    str
+        ``"autodecoder"`` for no rate, ``"semantic"`` up to the information and 1 % more,
+        ``"autoencoder"`` within 1 % of log n_z, ``"syntactic"`` between; ``""`` where that is
+        not known.
+
+    Examples
+    --------
+    >>> [name_regime(R, n_z=100, information=2.5) for R in (0, 2.5, 3.5, 4.6)]
+    ['autodecoder', 'semantic', 'syntactic', 'autoencoder']
+
+    References
+    ----------
+    Alemi et al., *Fixing a Broken ELBO* (2018), section 4 and Figure 4.
+    """
+    if R < 1e-3:
+        return "autodecoder"
+    if 0.99 * np.log(n_z) < R:
+        return "autoencoder"
+    if information is None:
+        return ""
+    return "semantic" if 1.01 * information >= R else "syntactic"
+
+
+def compute_columns(
+    p: ArrayLike,
+    family: BernoulliDecoder,
+    betas: Sequence[float] = BETAS,
+    *,
+    inputs: NDArray[np.intp],
+    n_z: int,
+    marginal: Array | None = None,
+    information: float | None = None,
+    starts: int = 9,
+    rng: int | np.random.Generator = 0,
+    callback: object = None,
+) -> list[Column]:
+    """Solve one model for each β by local search, and draw its pictures.
+
+    Parameters
+    ----------
+    p : array_like, shape (n_x,)
+        Data distribution.
+    family : BernoulliDecoder
+        Of the decoder's rows.
+    betas : sequence of float
+        Prices of a nat of rate.
+    inputs : numpy.ndarray of int
+        Symbols to reconstruct; as many generations are drawn.
+    n_z, marginal, starts, callback
+        As for `frontier`.
+    information : float, optional
+        I(X; pattern) in nats, to name the regimes.
+    rng : int or numpy.random.Generator
+        Of the starts and of the pictures.
+
+    Returns
+    -------
+    list of Column
+        In the order of `betas`.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range or shapes do not fit.
+
+    Examples
+    --------
+    >>> source = bars_and_stripes(2)
+    >>> family, inputs = BernoulliDecoder(source.images), np.array([0, 3])
+    >>> columns = compute_columns(
+    ...     source.p, family, (0.5, 1.2, 3.0), inputs=inputs, n_z=6, information=1.53
+    ... )
+    >>> [column.regime for column in columns]
+    ['autoencoder', 'semantic', 'autodecoder']
+
+    References
+    ----------
+    Alemi et al., *Fixing a Broken ELBO* (2018), Figure 4.
+    """
+    generator = as_rng(rng)
+    found = frontier(
+        p,
+        decoder=family,
+        n_z=n_z,
+        marginal=marginal,
+        betas=betas,
+        starts=starts,
+        rng=generator,
+        tol=TOLERANCE,
+        callback=callback,
+    )
+    return [show(one, family, inputs, information=information, rng=generator) for one in found]
+
+
+def show(
+    solution: Solution,
+    family: BernoulliDecoder,
+    inputs: NDArray[np.intp],
+    *,
+    information: float | None = None,
+    rng: np.random.Generator,
+) -> Column:
+    """Draw the pictures of a solution: z from e(z|x) or from m(z), then the pixel means of z."""
+    means = family.means(solution.parameters)
+
+    def draw(weights: Array) -> Array:
+        tops = np.cumsum(weights, axis=1)
+        chosen = (tops < rng.random((len(weights), 1)) * tops[:, -1:]).sum(axis=1)
+        return np.asarray(means[chosen])
+
+    regime = name_regime(solution.R, n_z=solution.n_z, information=information)
+    prior = np.tile(solution.m, (inputs.size, 1))
+    return Column(solution, regime, draw(solution.e[inputs]), draw(prior))
+
+
+def choose_inputs(source: Source, *, pairs: int = 4, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Choose inputs two by two: a pattern without noise, then the same pattern with noise."""
+    patterns = rng.choice(source.p_z.size, size=min(pairs, source.p_z.size), replace=False)
+    chosen = []
+    for row in source.p_x_given_z[patterns]:
+        clean = int(np.argmax(row))
+        noisy = np.where(np.arange(row.size) == clean, 0, row)
+        total = noisy.sum()
+        chosen += [clean, int(rng.choice(row.size, p=noisy / total)) if total else clean]
+    return np.array(chosen)
+
+
+def plot_image_columns(
+    columns: Sequence[ArrayLike], *, labels: Sequence[str] = (), ax: Axes | None = None
+) -> Axes:
+    """Draw columns of pictures side by side, the first of each on top.
+
+    Parameters
+    ----------
+    columns : sequence of array_like, shape (n, height, width)
+        Pixel means between 0, drawn white, and 1, drawn black; n may vary.
+    labels : sequence of str, optional
+        One for each column, written above it.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        With one image for each picture; its limits are the numbers of columns and rows.
+
+    Raises
+    ------
+    ValueError
+        If a column is not a stack of pictures, or there are more labels than columns.
+
+    Examples
+    --------
+    >>> ax = plot_image_columns([[[[0, 1], [1, 0]]], [[[0.5, 0.5], [0.5, 0.5]]]])
+    >>> len(ax.images)
+    2
+    """
+    stacks = [as_array(f"columns[{j}]", column, ndim=3) for j, column in enumerate(columns)]
+    if len(labels) > len(stacks):
+        raise ValueError(f"labels holds {len(labels)} labels for {len(stacks)} columns")
+    ax = as_axes(ax)
+    for j, stack in enumerate(stacks):
+        for i, picture in enumerate(stack):
+            extent = (j + GAP, j + 1 - GAP, i + 1 - GAP, i + GAP)
+            ax.imshow(picture, cmap="gray_r", vmin=0, vmax=1, extent=extent, interpolation="none")
+    ax.set(xticks=[], yticks=[], aspect="equal", facecolor=FRAME)
+    ax.set(xlim=(0, len(stacks)), ylim=(max(map(len, stacks)), 0))
+    ax.spines[:].set_visible(False)
+    for j, label in enumerate(labels):
+        ax.text(j + 0.5, -0.15, label, ha="center", va="bottom")
+    return ax
+
+
+def draw_columns(
+    columns: Sequence[Column], inputs: Array, *, about: str = "", width: float = PAGE
+) -> Figure:
     """Draw inputs, then reconstructions and generations for each β, with R, D and −ELBO below.
 
     Parameters
@@ -46,6 +249,10 @@ def draw_columns(columns: Sequence[Column], inputs: Array) -> Figure:
         From `compute_columns`.
     inputs : numpy.ndarray, shape (n, height, width)
         The pictures that are reconstructed.
+    about : str
+        What the images are, for the caption.
+    width : float
+        Of the page in inches.
 
     Returns
     -------
@@ -54,40 +261,46 @@ def draw_columns(columns: Sequence[Column], inputs: Array) -> Figure:
 
     Examples
     --------
-    >>> pictures = np.eye(2)[None]
-    >>> column = Column(1.0, 0.5, 0.5, "semantic", pictures, pictures)
-    >>> len(draw_columns([column, column], pictures).axes)
+    >>> source = bars_and_stripes(1)
+    >>> family, inputs = BernoulliDecoder(source.images), np.array([0, 1])
+    >>> columns = compute_columns(source.p, family, (0.5, 2.0), inputs=inputs, n_z=2)
+    >>> len(draw_columns(columns, source.images[inputs]).axes)
     3
     """
-    step = 2 * SIZE + GAP
-    caption = textwrap.wrap(CAPTION, int(18 * (MARGIN + len(columns) * step)))
-    below = 0.7 + 0.13 * len(caption)
-    width = MARGIN + SIZE + len(columns) * step + 0.2
-    height = 0.75 + SIZE * len(inputs) + below
+    step = (width - MARGIN - 0.1) / (len(columns) + 0.6)
+    size = min(0.43 * step, 0.5)
+    words = (
+        f"{about} H = {columns[0].solution.H:.4f}. R, D and −ELBO = D + R in nats. rec: pixel "
+        "means under d(x|z) for z drawn from e(z|x), x the input; gen: for z drawn from m(z)."
+    )
+    caption = textwrap.wrap(words, int(19.5 * width))
+    below = 0.62 + 0.125 * len(caption)
+    height = 0.62 + size * len(inputs) + below
     with figure_style():
         figure = Figure(figsize=(width, height))
 
         def axes(left: float, pictures: int) -> Axes:
-            sides = (left / width, below / height, pictures * SIZE / width)
-            return figure.add_axes((*sides, SIZE * len(inputs) / height))
+            sides = (left / width, below / height, pictures * size / width)
+            return figure.add_axes((*sides, size * len(inputs) / height))
 
         first = plot_image_columns([inputs], ax=axes(MARGIN, 1))
-        _write(first, "input", ("R", "D", "−ELBO"), 0.98, "right")
-        places = [axes(MARGIN + SIZE + GAP + j * step, 2) for j in range(len(columns))]
+        _write(first, "input", ("R", "D", "−ELBO"), -0.2, "right")
+        places = [axes(MARGIN + (j + 0.6) * step, 2) for j in range(len(columns))]
         for ax, one in zip(places, columns, strict=True):
             stacks = [one.reconstructions, one.generations]
-            plot_image_columns(stacks, labels=("rec.", "gen."), ax=ax)
-            numbers = [f"{value:.4f}" for value in (one.R, one.D, one.R + one.D)]
-            _write(ax, f"β = {one.beta:g}", numbers, 0.5, "center")
+            plot_image_columns(stacks, labels=("rec", "gen"), ax=ax)
+            R, D = one.solution.R, one.solution.D
+            numbers = [f"{value:.4f}" for value in (R, D, R + D)]
+            _write(ax, f"β = {one.solution.beta:g}", numbers, 0.5, "center")
         _bracket(figure, columns, places)
-        figure.text(0.1 / width, 0.1 / height, "\n".join(caption), fontsize=7)
+        figure.text(0.08 / width, 0.08 / height, "\n".join(caption), fontsize=7)
     return figure
 
 
 def _write(ax: Axes, title: str, lines: Sequence[str], x: float, ha: str) -> None:
     """Write a title above the axes' labels, and lines below the axes."""
-    ax.annotate(title, (0.5, 1), (0, 14), *UNITS, ha="center")
-    ax.annotate("\n".join(lines), (x, 0), (0, -5), *UNITS, ha=ha, va="top", linespacing=1.35)
+    ax.annotate(title, (0.5, 1), (0, 12), *UNITS, ha="center")
+    ax.annotate("\n".join(lines), (x, 0), (0, -4), *UNITS, ha=ha, va="top", linespacing=1.3)
 
 
 def _bracket(figure: Figure, columns: Sequence[Column], places: Sequence[Axes]) -> None:
@@ -95,11 +308,11 @@ def _bracket(figure: Figure, columns: Sequence[Column], places: Sequence[Axes]) 
     height, pairs = figure.get_figheight(), zip(columns, places, strict=True)
     for name, group in groupby(pairs, key=lambda pair: pair[0].regime):
         boxes = [ax.get_position() for _, ax in group]
-        left, right, y = boxes[0].x0, boxes[-1].x1, boxes[0].y1 + 0.42 / height
+        left, right, y = boxes[0].x0, boxes[-1].x1, boxes[0].y1 + 0.36 / height
         if name:
             figure.add_artist(Line2D([left, right], [y, y], color="black", linewidth=1))
-            middle = ((left + right) / 2, y + 0.05 / height)
-            figure.text(*middle, name, ha="center", fontweight="bold")
+            middle = ((left + right) / 2, y + 0.04 / height)
+            figure.text(*middle, name, ha="center", fontweight="bold", fontsize=7)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -119,15 +332,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     --------
     >>> import sys; sys.stderr = sys.stdout  # to show the error here
     >>> main(["--size", "5"])
-    toyrd.figure4: n is 5, but 2^(n²) images fit in memory only up to n = 4
+    toyrd.figure4: argument --size: 5 must lie in [1, 4]
     2
     """
-    parser = figure_parser("figure4", "Draw images from autoencoder to autodecoder.")
+    parser = figure_parser("figure4", __doc__)
     add = parser.add_argument
-    add("--size", type=int, default=3, metavar="N", help="side of the images, 1 to 4 (3)")
-    add("--flip", type=float, default=0.05, metavar="F", help="P(a pixel is flipped) (0.05)")
-    add("--latents", type=int, metavar="K", help="8 for each pattern, or 2 if --size is 4")
-    add("--betas", type=float, nargs="+", default=BETAS, metavar="B", help="one column for each")
+    add("--size", type=number(1, 4, int), default=3, metavar="N", help="side of the images (3)")
+    words = "probability that a pixel is flipped, 0 to 0.5 (0.05)"
+    add("--flip", type=number(0, 0.5), default=0.05, metavar="F", help=words)
+    many = "number of latents (8 for each pattern, or 2 if --size is 4)"
+    add("--latents", type=number(1, 1e6, int), metavar="K", help=many)
+    prices = "one column for each (0.1 to 3)"
+    add("--betas", type=number(0, 1e300), nargs="+", default=BETAS, metavar="B", help=prices)
     words = "uniform: latents that little data needs cost rate (default); free: they do not"
     add("--marginal", choices=("uniform", "free"), default="uniform", help=words)
     return run(parser, _command, argv)
@@ -135,9 +351,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _command(options: argparse.Namespace) -> tuple[Figure, str]:
     source = bars_and_stripes(options.size, flip=options.flip)
-    k = source.p_z.size
-    default = k * (8 if options.size < 4 else 2)
-    n_z = as_count("--latents", default if options.latents is None else options.latents)
+    n_z = options.latents or source.p_z.size * (8 if options.size < 4 else 2)
     rng = as_rng(options.seed)
     inputs = choose_inputs(source, rng=rng)
     with progress(len(set(options.betas)), "betas") as callback:
@@ -147,36 +361,28 @@ def _command(options: argparse.Namespace) -> tuple[Figure, str]:
             options.betas,
             inputs=inputs,
             n_z=n_z,
-            seeds=_seed_counts(k, n_z),
             marginal=np.full(n_z, 1 / n_z) if options.marginal == "uniform" else None,
             information=source.information,
             rng=rng,
             callback=callback,
         )
-    return draw_columns(columns, source.images[inputs]), _report(columns, source)
-
-
-def _seed_counts(k: int, n_z: int) -> list[int]:
-    """Return k three times, since seeds may miss a pattern, then twice as many, up to n_z."""
-    k = min(k, n_z)
-    return [k, k, k] + [k << j for j in range(1, n_z) if k << j <= n_z]
+    about = (
+        f"Bars and stripes of {options.size} × {options.size} pixels, each flipped with "
+        f"probability {options.flip:g}; {n_z} latents, {options.marginal} m(z)."
+    )
+    figure = draw_columns(columns, source.images[inputs], about=about, width=options.width)
+    return figure, _report(columns, source)
 
 
 def _report(columns: Sequence[Column], source: Source) -> str:
     """Return a table of the columns in nats, with the gaps to their bounds."""
-    H, information = entropy(source.p), source.information
     rows = []
-    for c in columns:
-        gap = max(0.0, c.D + c.beta * c.R - min(1, c.beta) * H)
-        rows.append([c.regime, f"{c.beta:g}", c.R, c.D, c.D + c.R, gap])
-    header = ["regime (nats)", "beta", "R", "D", "-ELBO", "gap to min(1, beta) H"]
-    lines = [
-        f"beta = 1: R - I = {c.R - information:.1e}, D + R - H = {c.D + c.R - H:.1e}"
-        for c in columns
-        if c.beta == 1
-    ]
-    known = f"H = {H:.6f}, I(X; pattern) = {information:.6f}"
-    return "\n".join([text_table(header, rows), known, *lines])
+    for one in columns:
+        s = one.solution
+        rows.append([one.regime, f"{s.beta:g}", s.R, s.D, s.D + s.R, s.gap, s.status.value])
+    header = ["regime (nats)", "beta", "R", "D", "-ELBO", "gap", "status"]
+    known = f"H = {columns[0].solution.H:.6f}, I(X; pattern) = {source.information:.6f}"
+    return "\n".join([text_table(header, rows), known])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""All tables free: the closed-form optimum, the choice among optima, and the global bound.
+"""All tables free: the closed form, the choice among optima, and the encoders it is made of.
 
 Notation: at the best responses D = H − I and R = I, so D + βR = H + (β − 1) I; for any tables
 D ≥ H − I and I ≤ R, H, log n_z. Where every encoder of one rate is optimal, the one returned
@@ -7,134 +7,191 @@ has the least expected cost.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
-from .checks import Array
-from .convex import CostCurve
-from .encoders import sharpest_encoder, smooth_encoder, squared_distance
-from .kernel import gap_above
-from .measures import entropy, mutual_information
-from .model import Model, best_decoder, best_marginal
-from .solution import Solution, as_history
-from .target import MET, meet, objective_for
+from .checks import Array, as_count, as_distribution, as_number
+from .curve import MET, Curve, Solution, Status, Target, gap_above
+from .model import Model, best_decoder, best_marginal, entropy, mutual_information, respond
+from .table import TableCurve
+
+SMOOTH_RATE = 2e-4
+"""Information of the smooth start in nats: the rate that the paper prints under Figure 2b."""
 
 
-def free_optimum(p: Array, n_z: int, name: str, target: float, prefer: Array | None) -> Solution:
-    """Return the closed-form optimum with all tables free."""
-    H = entropy(p)
-    if name == "beta":
-        e, message = _free_at(p, n_z, target)
-        return _certified(p, e, name, target, target, message)
-    sharp = sharpest_encoder(p, n_z)
-    most = mutual_information(p[:, None] * sharp) if n_z < p.size else H
-    aim = target if name == "rate" else H - target
-    if aim > most + MET:
-        split = ", split as evenly as was found," if n_z < p.size else ""
-        raise unreachable(name, target, H, most, f"{n_z} latents{split}")
-    e, message = _tie_break(p, min(max(aim, 0.0), most), sharp, prefer)
-    if aim < 0:
-        message = "global optimum: the target is slack, no rate is needed"
-    return _certified(p, e, name, target, 1.0, message)
+class FreeCurve(Curve):
+    """The curve of all tables free, with n_z latents; a cost picks among the optima at a rate."""
+
+    def __init__(
+        self, p: Array, n_z: int, *, prefer: Array | None = None, tol: float = 1e-10
+    ) -> None:
+        self.p, self.n_z, self.prefer, self.tol = p, n_z, prefer, tol
+
+    def at(self, beta: float, start: Solution | None = None) -> Solution:
+        """Return the closed form: lossless for β < 1, collapse for β > 1."""
+        target = Target("beta", beta)
+        if beta < 1:
+            note = "a lossless code" if self.n_z >= self.p.size else "an even split into groups"
+            return self._answer(sharpest_encoder(self.p, self.n_z), target, beta, note)
+        if beta > 1:
+            e = np.zeros((self.p.size, self.n_z))
+            e[:, 0] = 1
+            return self._answer(e, target, beta, "collapse")
+        note = "not unique: at β = 1 every rate is optimal, and the smooth start decides"
+        return self._answer(smooth_encoder(self.p, self.n_z), target, beta, note)
+
+    def meet(self, target: Target) -> Solution:
+        """Return, of the encoders with I = R*, which are all optimal, that of least cost."""
+        H, sharp = entropy(self.p), sharpest_encoder(self.p, self.n_z)
+        most = mutual_information(self.p[:, None] * sharp) if self.n_z < self.p.size else H
+        aim = target.value if target.name == "rate" else H - target.value
+        if aim > most + MET:
+            split = ", split as evenly as was found," if self.n_z < self.p.size else ""
+            raise unreachable(target, H, most, f"{self.n_z} latents{split}")
+        e, note = self._tie_break(min(max(aim, 0.0), most), sharp)
+        if aim < 0:
+            note = "the target is slack, no rate is needed"
+        return self._answer(e, target, 1.0, note)
+
+    def _tie_break(self, rate: float, sharp: Array) -> tuple[Array, str]:
+        """Return the encoder with I = rate of least expected cost, or one beyond its range."""
+        squares = self.prefer is None
+        cost = squared_distance(self.p.size, self.n_z) if self.prefer is None else self.prefer
+        curve = TableCurve(self.p, cost, tol=1e-13)
+        most = curve.at(0.0).R
+        what = "squared distance" if squares else "the cost preferred"
+        note = f"not unique: of those at this rate, the least {what}"
+        if rate > most:
+            note = "not unique: this rate is above what the preferred cost asks for"
+        found = curve.nearest(Target("rate", min(rate, most)))
+        return self._with_information(found.e, sharp, rate), note
+
+    def _with_information(self, e: Array, sharp: Array, rate: float) -> Array:
+        """Return e moved to I = rate exactly, towards the sharp encoder or one that says nothing.
+
+        Where costs tie but for rounding, β is so small that the rate of m says little of I.
+        """
+        p, missing = self.p, rate - mutual_information(self.p[:, None] * e)
+        if abs(missing) <= 1e-13:
+            return e
+        other = sharp if missing > 0 else np.tile(p @ e, (p.size, 1))
+
+        def excess(share: float) -> float:
+            return mutual_information(p[:, None] * ((1 - share) * e + share * other)) - rate
+
+        share = brentq(excess, 0.0, 1.0, xtol=1e-16) if excess(1.0) * missing > 0 else 1.0
+        return np.asarray((1 - share) * e + share * other)
+
+    def _answer(self, e: Array, target: Target, beta: float, note: str) -> Solution:
+        """Return an encoder with its best responses, and the bound of any decoder."""
+        m = best_marginal(self.p, e)
+        model = Model(self.p, e, best_decoder(self.p, e), m / m.sum())
+        objective = target.objective(model.D, model.R)
+        bound = target.bound(model.H, math.log(self.n_z), model.D, model.R)
+        gap = gap_above(bound, objective)
+        return Solution.of_model(
+            target,
+            model,
+            status=Status.CERTIFIED if gap <= self.tol else Status.LOCAL,
+            beta=beta,
+            objective=objective,
+            lower_bound=objective - gap,
+            gap=gap,
+            note=note,
+        )
 
 
-def refuse_unreachable(p: Array, n_z: int, name: str, target: float) -> None:
+def refuse_unreachable(target: Target, p: Array, n_z: int) -> None:
     """Raise if no tables with n_z latents and a free marginal can meet a target."""
     H = entropy(p)
-    most = min(H, float(np.log(n_z)))
-    if name != "beta" and (target if name == "rate" else H - target) > most + MET:
-        raise unreachable(name, target, H, most, f"{n_z} latents")
+    most = min(H, math.log(n_z))
+    aim = target.value if target.name == "rate" else H - target.value
+    if target.name != "beta" and aim > most + MET:
+        raise unreachable(target, H, most, f"{n_z} latents")
 
 
-def unreachable(name: str, target: float, H: float, most: float, what: str) -> ValueError:
+def unreachable(target: Target, H: float, most: float, what: str) -> ValueError:
     """Return the error for a target that asks for more information than `most`."""
-    low, high = (0.0, most) if name == "rate" else (H - most, H)
+    low, high = (0.0, most) if target.name == "rate" else (H - most, H)
     return ValueError(
-        f"{name} is {target!r}, but the range reachable with {what} is {low:.12g} to {high:.12g}"
+        f"{target.name} is {target.value!r}, but the range reachable with {what} is "
+        f"{low:.12g} to {high:.12g}"
     )
 
 
-def _free_at(p: Array, n_z: int, beta: float) -> tuple[Array, str]:
-    if beta < 1:
-        message = "global optimum: a lossless code, as for every β < 1"
-        if n_z < p.size:
-            message = "a split of the symbols into n_z groups, whose error the gap bounds"
-        return sharpest_encoder(p, n_z), message
-    if beta > 1:
-        e = np.zeros((p.size, n_z))
-        e[:, 0] = 1
-        return e, "global optimum: collapse, as for every β > 1"
-    return smooth_encoder(p, n_z), (
-        "global optimum, not unique: at β = 1 every rate is optimal, and the smooth start decides"
-    )
+def smooth_encoder(p: ArrayLike, n_z: int | None = None, *, rate: float = SMOOTH_RATE) -> Array:
+    """Build the nearly uninformative kernel e(z|x) ∝ exp(−(x − z)² / 2w²) with I(X; Z) = rate.
 
+    The width w is solved for; the latents lie evenly over the symbols.
 
-def _tie_break(p: Array, rate: float, sharp: Array, prefer: Array | None) -> tuple[Array, str]:
-    """Return the encoder with I = rate of least expected cost, or one beyond its range."""
-    n_z = sharp.shape[1]
-    cost = squared_distance(p.size, n_z) if prefer is None else prefer
-    curve = CostCurve(p, cost, tol=1e-13)
-    finest = curve.at(0.0)
-    chosen = "squared distance" if prefer is None else "the cost preferred"
-    message = f"global optimum, not unique: of those at this rate, the least {chosen}"
-    if rate > finest.R:
-        message = "global optimum, not unique: this rate is above what the preferred cost asks for"
-    point = meet(curve, "rate", min(rate, finest.R))
-    return _with_information(p, point.e, sharp, rate), message
+    Parameters
+    ----------
+    p : array_like, shape (n_x,)
+        Data distribution.
+    n_z : int, optional
+        Number of latents; by default n_x.
+    rate : float
+        Information in nats. Where no width gives so much, the narrowest kernel is returned;
+        where rounding hides so little, a kernel that is all but flat.
 
+    Returns
+    -------
+    numpy.ndarray, shape (n_x, n_z)
+        The encoder.
 
-def _with_information(p: Array, e: Array, sharp: Array, rate: float) -> Array:
-    """Return e moved to I = rate exactly, towards the sharp encoder or towards one that is deaf.
+    Raises
+    ------
+    ValueError
+        If `p` is not a distribution, `n_z` < 1 or `rate` ≤ 0.
 
-    Where costs tie but for rounding, β is so small that the rate of m says little of I.
+    Examples
+    --------
+    >>> e = smooth_encoder([0.25, 0.25, 0.25, 0.25], rate=0.01)
+    >>> round(mutual_information(0.25 * e), 12)
+    0.01
     """
-    missing = rate - mutual_information(p[:, None] * e)
-    if abs(missing) <= 1e-13:
+    p = as_distribution("p", p)
+    n_z = as_count("n_z", p.size if n_z is None else n_z)
+    rate = as_number("rate", rate, low=0, open_low=True)
+    distance = squared_distance(p.size, n_z)
+    flat = np.full(n_z, 1 / n_z)
+
+    def excess(log_width: float) -> float:
+        e = respond(distance, flat, 2 * np.exp(2 * log_width))[0]
+        return mutual_information(p[:, None] * e) - rate
+
+    low, high = -3.0, np.log(p.size) + 10
+    if excess(low) <= 0:
+        width = low
+    elif excess(high) >= 0:  # rounding hides so little information
+        width = high
+    else:
+        width = float(brentq(excess, low, high, xtol=1e-15, rtol=1e-15))
+    return respond(distance, flat, 2 * np.exp(2 * width))[0]
+
+
+def squared_distance(n_x: int, n_z: int) -> Array:
+    """Return (x − position of z)², the latents evenly over the symbols."""
+    places = np.linspace(0, n_x - 1, n_z) if n_z > 1 else np.array([(n_x - 1) / 2])
+    return np.asarray((np.arange(n_x)[:, None] - places) ** 2)
+
+
+def sharpest_encoder(p: Array, n_z: int) -> Array:
+    """Return a deterministic encoder: lossless if there are latents enough, else an even split.
+
+    The split fills latents with the largest symbols first, each where least mass lies; the
+    best one is a bin-packing problem, so for n_z < n_x it is only a good one.
+    """
+    e = np.zeros((p.size, n_z))
+    if n_z >= p.size:
+        e[np.arange(p.size), np.arange(p.size)] = 1
         return e
-    other = sharp if missing > 0 else np.tile(p @ e / p.sum(), (p.size, 1))
-
-    def excess(share: float) -> float:
-        return mutual_information(p[:, None] * _blend(e, other, share)) - rate
-
-    share = brentq(excess, 0.0, 1.0, xtol=1e-16) if excess(1.0) * missing > 0 else 1.0
-    return _blend(e, other, float(share))
-
-
-def _blend(first: Array, second: Array, share: float) -> Array:
-    return (1 - share) * first + share * second
-
-
-def _certified(
-    p: Array, e: Array, name: str, target: float, beta: float, message: str
-) -> Solution:
-    """Return the solution of an encoder with its best responses, and the global bound."""
-    m = best_marginal(p, e)
-    model = Model(p, e, best_decoder(p, e), m / m.sum())
-    row = (model.D, model.R, model.I, objective_for(name, target, model.D, model.R))
-    bound = lower_bound(model, name, target)
-    gap = gap_above(bound, row[3])
-    return Solution(
-        model=model,
-        beta=beta,
-        objective=row[3],
-        lower_bound=row[3] - gap,
-        gap=gap,
-        iterations=0,
-        converged=True,
-        message=message,
-        history=as_history([]),
-    )
-
-
-def lower_bound(model: Model, name: str, target: float) -> float:
-    """Return what no tables of this size can beat, from D ≥ H − I and I ≤ R, H, log n_z.
-
-    At a target the model's own number counts where it is the larger, so that missing the
-    target by rounding is no gain.
-    """
-    most = min(model.H, float(np.log(model.n_z)))
-    if name == "beta":
-        return model.H if target >= 1 else model.H - (1 - target) * most
-    if name == "rate":
-        return model.H - min(max(model.R, target), most)
-    return max(0.0, model.H - max(model.D, target))
+    mass = np.zeros(n_z)
+    for x in np.argsort(-p, kind="stable"):
+        z = np.argmin(mass)
+        e[x, z] = 1
+        mass[z] += p[x]
+    return e

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import erfcx
 
-from .cells import Cells
+from .cells import Bound, Cells
 from .checks import Array, as_array, as_count
 
 __all__ = ["GaussianDecoder"]
@@ -196,7 +196,7 @@ class GaussianDecoder:
     def _cells(self) -> Cells:
         return Cells(self)
 
-    def bound(self, log_weight: Array, beta: float, goal: float) -> tuple[float, Array]:
+    def bound(self, log_weight: Array, beta: float, goal: float) -> Bound:
         """Bound c(θ) = Σ exp(log_weight + ℓ/β) over the whole box, rigorously; see `Cells`.
 
         Returns
@@ -206,7 +206,7 @@ class GaussianDecoder:
         numpy.ndarray, shape (k, 2)
             Parameters with c > 1 + goal, found on the way.
         """
-        return self._cells.bound(log_weight, beta, goal)
+        return Bound(*self._cells.bound(log_weight, beta, goal), True)
 
 
 def _interval(name: str, value: ArrayLike) -> tuple[float, float]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.linalg.lapack import dposv
 
 from .checks import Array
-from .encoders import respond
+from .model import relative_entropy_terms, respond
 
 FAINT = 1e-290  # below it g is too near the denormals to divide by
 PATIENCE = 0.1  # of the whole table's excess, what the working set may keep
@@ -83,6 +83,12 @@ class Kernel:
         R = max(0.0, nats - extra / scale)
         D = self.base + extra
         return D, R, self.base + self.beta * nats if self.beta < np.inf else D
+
+    def row(self, m: Array, excess: Array) -> tuple[float, float, float, float]:
+        """Return D, R, I and F of an iterate."""
+        D, R, F = self.measure(m)
+        waste = float(relative_entropy_terms(m * (1 + excess), m).sum())
+        return D, R, max(0.0, R - waste), F
 
     def _measure_faint(self, live: Index, m: Array) -> tuple[float, float, float]:
         """Return D, R and F where g underflows: what suits a symbol is all but dead."""

@@ -1,22 +1,25 @@
 """The model: four probability tables, and every number and distribution that follows.
 
-Notation: p[x] data, e[x, z] encoder e(z|x), d[z, x] decoder d(x|z), m[z] marginal. H, D, R, I
-are scalars in nats, and H − D ≤ I ≤ R always. The two best responses that need no β live here,
-because the posterior and the induced marginal *are* the best decoder and marginal.
+Notation: p[x] data, e[x, z] encoder e(z|x), d[z, x] decoder d(x|z), m[z] marginal; 0 log 0 = 0,
+and missing support gives +∞. H, D, R, I are scalars in nats, and H − D ≤ I ≤ R always. For a
+cost table, such as −log d(x|z) at [x, z], the best encoder is e ∝ m exp(−cost/β).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import xlogy
+from scipy.special import entr, xlogy
 
 from .checks import (
     Array,
     ReadOnly,
+    as_array,
     as_count,
     as_distribution,
     as_number,
@@ -25,16 +28,188 @@ from .checks import (
     frozen,
     has_shape,
     locked,
+    non_negative,
 )
-from .measures import entropy, relative_entropy_terms
-
-__all__ = ["Model", "best_decoder", "best_marginal"]
 
 COARSE = 1e-290
 """A mass below it is too near the denormals to divide by: the row would not sum to 1."""
 
 SMALLEST = float(np.finfo(np.float64).smallest_subnormal)
 """Best responses that underflow are rounded up to it: at 0 they would cost +∞, not nothing."""
+
+SHADES = " ░▒▓█"
+"""Letters of `sketch`, from probability 0 to 1 on a square-root scale."""
+
+
+def entropy(p: ArrayLike) -> float:
+    r"""Compute the entropy H = −Σ p log p.
+
+    Parameters
+    ----------
+    p : array_like
+        A distribution; a joint one may have several axes.
+
+    Returns
+    -------
+    float
+        H in nats, between 0 and the logarithm of the number of symbols.
+
+    Raises
+    ------
+    ValueError
+        If `p` is empty, has a negative, infinite or NaN entry, or does not sum to 1.
+    TypeError
+        If `p` does not hold real numbers.
+
+    Examples
+    --------
+    >>> entropy([0.5, 0.5, 0.0])  # log 2
+    0.6931471805599453
+
+    References
+    ----------
+    Shannon, *A Mathematical Theory of Communication* (1948), section 6.
+    """
+    return max(0.0, float(entr(as_distribution("p", p, ndim=None)).sum()))
+
+
+def kl_divergence(p: ArrayLike, q: ArrayLike) -> float:
+    r"""Compute the Kullback–Leibler divergence KL(p ‖ q) = Σ p log(p / q).
+
+    Parameters
+    ----------
+    p, q : array_like
+        Distributions of one shape.
+
+    Returns
+    -------
+    float
+        KL in nats, never negative; +∞ where p has mass and q has none.
+
+    Raises
+    ------
+    ValueError
+        If either is not a distribution, or their shapes differ.
+    TypeError
+        If either does not hold real numbers.
+
+    Examples
+    --------
+    >>> kl_divergence([1.0, 0.0], [0.5, 0.5])  # log 2
+    0.6931471805599453
+    >>> kl_divergence([0.5, 0.5], [1.0, 0.0])
+    inf
+
+    References
+    ----------
+    Kullback and Leibler, *On Information and Sufficiency* (1951), equation 2.4.
+    """
+    first = as_distribution("p", p, ndim=None)
+    second = as_distribution("q", q, ndim=None)
+    has_shape("q", second, first.shape)
+    return max(0.0, float(relative_entropy_terms(first, second).sum()))
+
+
+def mutual_information(joint: ArrayLike) -> float:
+    r"""Compute the mutual information I = Σ p(x, z) log[p(x, z) / p(x) p(z)].
+
+    Parameters
+    ----------
+    joint : array_like, shape (n_x, n_z)
+        A joint distribution: it sums to 1 in all.
+
+    Returns
+    -------
+    float
+        I in nats, never negative.
+
+    Raises
+    ------
+    ValueError
+        If `joint` is not a distribution with two axes.
+    TypeError
+        If `joint` does not hold real numbers.
+
+    Examples
+    --------
+    >>> mutual_information([[0.5, 0.0], [0.0, 0.5]])  # log 2
+    0.6931471805599453
+
+    References
+    ----------
+    Cover and Thomas, *Elements of Information Theory*, equation 2.28.
+    """
+    table = as_distribution("joint", joint, ndim=2)
+    p_x, p_z = table.sum(axis=1, keepdims=True), table.sum(axis=0, keepdims=True)
+    # In logarithms: the product p_x p_z may underflow where the joint does not.
+    terms = xlogy(table, table) - xlogy(table, p_x) - xlogy(table, p_z)
+    return max(0.0, float(terms.sum()))
+
+
+def expectation(joint: Array, values: Array) -> float:
+    """Return Σ joint · values, where a pair of mass 0 adds nothing even at ±∞."""
+    total = float(np.vdot(joint, values))
+    if np.isnan(total):  # some rows at a time, to need no third table
+        parts = [slice(k, k + 1024) for k in range(0, len(joint), 1024)]
+        total = sum(
+            float(np.vdot(joint[part], np.where(joint[part] > 0, values[part], 0)))
+            for part in parts
+        )
+    return total + 0.0
+
+
+def relative_entropy_terms(p: Array, q: Array) -> Array:
+    """Return p log(p / q) term by term, +∞ where only q is 0.
+
+    p / q overflows when q is denormal, so the logarithms are subtracted; near p = q, where
+    that would cancel, log1p((p − q) / q) is exact.
+    """
+    p, q = np.broadcast_arrays(p, q)
+    terms = np.asarray(xlogy(p, p) - xlogy(p, q))
+    close = (np.abs(p - q) < 0.5 * q) & (q > 1e-300)
+    terms[close] = p[close] * np.log1p((p[close] - q[close]) / q[close])
+    return terms
+
+
+def normalize(x: ArrayLike, axis: int = -1) -> Array:
+    """Divide counts or weights by their sums, in float64: x / Σ x along an axis.
+
+    Parameters
+    ----------
+    x : array_like
+        Numbers ≥ 0, such as counts, or probabilities in float32.
+    axis : int
+        The axis that is to sum to 1; by default the last, the variable left of the bar.
+
+    Returns
+    -------
+    numpy.ndarray
+        In the shape of `x`.
+
+    Raises
+    ------
+    ValueError
+        If an entry is negative, infinite or NaN, or a sum is 0.
+    TypeError
+        If `x` does not hold real numbers, or `axis` is not an integer.
+
+    Examples
+    --------
+    >>> normalize([[1, 3], [2, 2]])
+    array([[0.25, 0.75],
+           [0.5 , 0.5 ]])
+    """
+    array = as_array("x", x)
+    non_negative("x", array)
+    axis = as_count("axis", axis, low=-array.ndim)
+    if axis >= array.ndim:
+        raise ValueError(f"axis is {axis}, but x has {array.ndim} axes; the last is -1")
+    scaled = array / max(float(array.max()), SMALLEST)  # so that no sum overflows or is denormal
+    total = scaled.sum(axis=axis, keepdims=True)
+    if not total.all():
+        where = [int(i[0]) for i in np.nonzero(np.broadcast_to(total == 0, array.shape))]
+        raise ValueError(f"x is 0 all along axis {axis} at {where}; leave that row out")
+    return np.asarray(scaled / total)
 
 
 def best_marginal(p: ArrayLike, e: ArrayLike) -> Array:
@@ -156,8 +331,204 @@ def _table_over(name: str, table: ArrayLike, n_rows: int) -> Array:
     return array
 
 
+def best_encoder(d: ArrayLike, m: ArrayLike, beta: float) -> Array:
+    """Compute the encoder that minimises D + βR, e(z|x) ∝ m(z) d(x|z)^(1/β).
+
+    Parameters
+    ----------
+    d : array_like, shape (n_z, n_x)
+        Decoder d(x|z).
+    m : array_like, shape (n_z,)
+        Marginal m(z).
+    beta : float
+        Price of a nat of rate. At 0 each x goes to the z of largest d(x|z), ties shared as m;
+        at ∞ the encoder is m, on the z that can produce x.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n_x, n_z)
+        The encoder; an x that no z with m(z) > 0 can produce gets m.
+
+    Raises
+    ------
+    ValueError
+        If a table is not one of distributions, shapes do not fit, or `beta` is negative or NaN.
+    TypeError
+        If an argument does not hold real numbers.
+
+    Examples
+    --------
+    >>> best_encoder([[0.9, 0.1], [0.1, 0.9]], [0.5, 0.5], beta=1)
+    array([[0.9, 0.1],
+           [0.1, 0.9]])
+
+    References
+    ----------
+    Blahut (1972), theorem 6; Alemi et al., *Fixing a Broken ELBO* (2018), equation 6.
+    """
+    m = as_distribution("m", m)
+    table = as_table("d", d)
+    as_table("d", table, shape=(m.size, table.shape[1]))
+    return respond(as_log_cost(table), m, as_number("beta", beta, low=0))[0]
+
+
+def as_log_cost(d: Array) -> Array:
+    """Return −log d(x|z) at [x, z], +∞ where d is 0."""
+    with np.errstate(divide="ignore"):
+        return locked(np.ascontiguousarray(-np.log(d.T)))
+
+
+def respond(cost: Array, m: Array, beta: float) -> tuple[Array, Array]:
+    """Return the best encoder and log g for checked tables."""
+    live = np.flatnonzero(m)
+    every = live.size == m.size
+    e, log_g = _softmax(cost if every else cost[:, live], m[live], beta)
+    if every:
+        return e, log_g
+    full = np.zeros(cost.shape)
+    full[:, live] = e
+    return full, log_g
+
+
+def _softmax(cost: Array, m: Array, beta: float) -> tuple[Array, Array]:
+    floor = cost.min(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore", over="ignore"):
+        table = floor - cost
+        if beta == 0:
+            table[table < 0] = -np.inf
+        elif beta == np.inf:
+            table[table > -np.inf] = 0
+        else:
+            table /= beta
+        table += np.log(m)
+        top = table.max(axis=1, keepdims=True)
+        table -= top
+    np.exp(table, out=table)
+    total = table.sum(axis=1, keepdims=True)
+    table /= total
+    lost = np.isnan(total[:, 0])
+    table[lost] = m
+    return table, np.where(lost, -np.inf, (top + np.log(total))[:, 0])
+
+
+class Pictured:
+    """What has a picture: it is drawn by `toyrd.plotting`, which alone needs matplotlib."""
+
+    def plot(self, **options: Any) -> Any:
+        """Draw it; see `toyrd.plotting.plot` for the options, such as ``unit="bits"``."""
+        # Late, because `import toyrd` must not load matplotlib.
+        return import_module(".plotting", __package__).plot(self, **options)
+
+    def _repr_png_(self) -> bytes:
+        """Return the picture as PNG, which a notebook shows."""
+        return bytes(import_module(".plotting", __package__).png(self))
+
+
+class Tables(Pictured, ReadOnly):
+    """All that follows from the tables p, e, d and m of a `Model` or a `Solution`."""
+
+    if TYPE_CHECKING:
+        p: Array
+        m: Array
+
+        @property
+        def e(self) -> Array: ...  # noqa: D102
+        @property
+        def d(self) -> Array: ...  # noqa: D102
+        @property
+        def D(self) -> float: ...  # noqa: D102
+        @property
+        def R(self) -> float: ...  # noqa: D102
+
+    @property
+    def n_x(self) -> int:
+        """Number of symbols."""
+        return self.p.size
+
+    @property
+    def n_z(self) -> int:
+        """Number of latents."""
+        return self.m.size
+
+    @cached_property
+    def H(self) -> float:
+        """Entropy of the data, −Σ p log p."""
+        return entropy(self.p)
+
+    @cached_property
+    def I(self) -> float:  # noqa: E743 - the field's own name
+        """Mutual information I(X; Z) of p(x) e(z|x), with its own marginal e(z)."""
+        used = self.p[:, None] * self.e > 0  # a product that underflows carries no information
+        terms = relative_entropy_terms(np.where(used, self.e, 0), self.e_z)
+        return max(0.0, float(self.p @ terms.sum(axis=1)))
+
+    @cached_property
+    def elbo(self) -> float:
+        """Evidence lower bound, −(D + R), in nats."""
+        self.d  # noqa: B018 - of a bare cost there is none, and this says so
+        return -(self.D + self.R)
+
+    @cached_property
+    def e_z(self) -> Array:
+        """Induced marginal e(z) = Σ_x p(x) e(z|x), shape (n_z,)."""
+        return locked(induced(self.p, self.e))
+
+    @cached_property
+    def g(self) -> Array:
+        """Generative distribution g(x) = Σ_z m(z) d(x|z), shape (n_x,)."""
+        return locked(np.asarray(self.m @ self.d))
+
+    @cached_property
+    def reconstruction(self) -> Array:
+        """Distribution of reconstructions d(x) = Σ_z e(z) d(x|z), shape (n_x,)."""
+        return locked(np.asarray(self.e_z @ self.d))
+
+    @cached_property
+    def x_given_x(self) -> Array:
+        """Reconstruction channel p(x'|x) = Σ_z e(z|x) d(x'|z), at [x, x']."""
+        return locked(np.asarray(self.e @ self.d))
+
+    @cached_property
+    def x_given_z(self) -> Array:
+        """Posterior e(x|z) = p(x) e(z|x) / e(z), at [z, x]; unused latents have p."""
+        return locked(posterior(self.p, self.e))
+
+    @cached_property
+    def rate_gap(self) -> float:
+        """R − I as its own divergence, KL(e(z) ‖ m)."""
+        return max(0.0, float(relative_entropy_terms(self.e_z, self.m).sum()))
+
+    @cached_property
+    def distortion_gap(self) -> float:
+        """D − (H − I) as its own divergence, Σ_z e(z) KL(e(x|z) ‖ d(x|z))."""
+        if (_allowed(self.p, self.e) & (self.d.T == 0)).any():
+            return np.inf
+        joint = self.p[:, None] * self.e
+        x, z = np.nonzero(joint)
+        log_posterior = np.log(self.p[x]) + np.log(self.e[x, z]) - np.log(self.e_z[z])
+        return max(0.0, float(joint[x, z] @ (log_posterior - np.log(self.d[z, x]))))
+
+    def sketch(self) -> str:
+        """Draw e(z|x), d(x|z) and m(z) as shaded blocks, for a terminal: z upwards, x across.
+
+        Examples
+        --------
+        >>> print(Model([0.5, 0.5], [[1, 0], [0, 1]], [[1, 0], [0, 1]], [0.5, 0.5]).sketch())
+        z  e(z|x)  d(x|z)  m(z)
+        1    █       █     ▓
+        0   █       █      ▓
+        """
+        blocks = [self.e.T, self.d, self.m[:, None]]
+        wide = max(self.n_x, 6)
+        lines = [f"z  {'e(z|x)':{wide}}  {'d(x|z)':{wide}}  m(z)"]
+        for z in reversed(range(self.n_z)):
+            rows = ["".join(SHADES[min(4, round(4 * p**0.5))] for p in b[z]) for b in blocks]
+            lines.append(f"{z:<3}{rows[0]:{wide}}  {rows[1]:{wide}}  {rows[2]}".rstrip())
+        return "\n".join(lines)
+
+
 @dataclass(frozen=True, eq=False, repr=False, init=False)
-class Model(ReadOnly):
+class Model(Tables):
     r"""Bundle the tables p, e, d, m, read-only, with all that the paper computes from them.
 
     .. math:: D = -Σ p\,e \log d, \quad R = Σ p\,e \log(e/m), \quad H - D ≤ I ≤ R
@@ -283,21 +654,6 @@ class Model(ReadOnly):
         has_shape("p", p, self.p.shape)
         return Model._of(p, self.e, self.d, self.m)
 
-    @property
-    def n_x(self) -> int:
-        """Number of symbols."""
-        return self.p.size
-
-    @property
-    def n_z(self) -> int:
-        """Number of latents."""
-        return self.m.size
-
-    @cached_property
-    def H(self) -> float:
-        """Entropy of the data, −Σ p log p."""
-        return entropy(self.p)
-
     @cached_property
     def D(self) -> float:
         """Distortion, −Σ p(x) e(z|x) log d(x|z); +∞ where d lacks support."""
@@ -310,55 +666,3 @@ class Model(ReadOnly):
         live = self.p > 0
         rows = relative_entropy_terms(self.e[live], self.m).sum(axis=1)
         return max(0.0, float(self.p[live] @ rows))
-
-    @cached_property
-    def I(self) -> float:  # noqa: E743 - the field's own name
-        """Mutual information I(X; Z) of p(x) e(z|x), with its own marginal e(z)."""
-        used = self.p[:, None] * self.e > 0  # a product that underflows carries no information
-        terms = relative_entropy_terms(np.where(used, self.e, 0), self.e_z)
-        return max(0.0, float(self.p @ terms.sum(axis=1)))
-
-    @property
-    def elbo(self) -> float:
-        """Evidence lower bound, −(D + R), in nats."""
-        return -(self.D + self.R)
-
-    @cached_property
-    def e_z(self) -> Array:
-        """Induced marginal e(z) = Σ_x p(x) e(z|x), shape (n_z,)."""
-        return locked(induced(self.p, self.e))
-
-    @cached_property
-    def g(self) -> Array:
-        """Generative distribution g(x) = Σ_z m(z) d(x|z), shape (n_x,)."""
-        return locked(np.asarray(self.m @ self.d))
-
-    @cached_property
-    def reconstruction(self) -> Array:
-        """Distribution of reconstructions d(x) = Σ_z e(z) d(x|z), shape (n_x,)."""
-        return locked(np.asarray(self.e_z @ self.d))
-
-    @cached_property
-    def x_given_x(self) -> Array:
-        """Reconstruction channel p(x'|x) = Σ_z e(z|x) d(x'|z), at [x, x']."""
-        return locked(np.asarray(self.e @ self.d))
-
-    @cached_property
-    def x_given_z(self) -> Array:
-        """Posterior e(x|z) = p(x) e(z|x) / e(z), at [z, x]; unused latents have p."""
-        return locked(posterior(self.p, self.e))
-
-    @cached_property
-    def rate_gap(self) -> float:
-        """R − I as its own divergence, KL(e(z) ‖ m)."""
-        return max(0.0, float(relative_entropy_terms(self.e_z, self.m).sum()))
-
-    @cached_property
-    def distortion_gap(self) -> float:
-        """D − (H − I) as its own divergence, Σ_z e(z) KL(e(x|z) ‖ d(x|z))."""
-        if (_allowed(self.p, self.e) & (self.d.T == 0)).any():
-            return np.inf
-        joint = self.p[:, None] * self.e
-        x, z = np.nonzero(joint)
-        log_posterior = np.log(self.p[x]) + np.log(self.e[x, z]) - np.log(self.e_z[z])
-        return max(0.0, float(joint[x, z] @ (log_posterior - np.log(self.d[z, x]))))

@@ -1,4 +1,4 @@
-"""The solver: one function for a β, a rate or a distortion, with any table fixed or free.
+"""The solver: one choice of a curve, whatever is fixed and whatever is asked for.
 
 Notation: with all tables free D = H − I and R = I at the best responses, so a rate R* allows
 D = H − R* and no less; D + βR ≥ min(1, β) H for any tables whatever.
@@ -6,12 +6,13 @@ D = H − R* and no less; D + βR ≥ min(1, β) H for any tables whatever.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
+from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .alternation import Alternation, Callback
+from .alternation import Callback, LocalCurve
 from .checks import (
     Array,
     as_callback,
@@ -24,18 +25,75 @@ from .checks import (
     has_shape,
     one_width,
 )
-from .convex import CostCurve, answer, stated
-from .decoders import Decoder, GlobalFamily, as_decoder
-from .encoders import as_log_cost
-from .free import free_optimum, lower_bound
-from .kernel import gap_above
-from .local import alternate, best_answer, encoders, refuse_impossible
-from .meeting import meet_family
-from .mixing import FamilyCurve, default_tol
-from .solution import Solution, warn_unconverged
-from .target import one_target, sharpened
+from .curve import Curve, Solution, Target
+from .family import Decoder, FamilyCurve, GlobalFamily, as_decoder
+from .free import FreeCurve
+from .model import as_log_cost
+from .table import TableCurve
 
-__all__ = ["solve"]
+
+def curve_for(
+    p: Array,
+    *,
+    decoder: Decoder = None,
+    cost: ArrayLike | None = None,
+    marginal: ArrayLike | None = None,
+    n_z: int | None = None,
+    start: ArrayLike | str | None = None,
+    starts: int = 4,
+    prefer: ArrayLike | None = None,
+    rng: int | np.random.Generator = 0,
+    tol: float | None = None,
+    max_iter: int | None = None,
+    callback: Callback | None = None,
+) -> Curve:
+    """Return the curve of a problem: of a table, a family, all tables free, or a local search."""
+    if cost is not None and (decoder is not None or start is not None):
+        raise ValueError(
+            "cost goes with neither decoder, which is the cost −log d(x|z), nor start"
+        )
+    fixed = None if marginal is None else as_distribution("marginal", marginal)
+    table = as_decoder(decoder, p) if cost is None else as_cost("cost", cost, p)
+    first = _as_start(start, p)
+    choice = None if prefer is None else as_cost("prefer", prefer, p)
+    name = "decoder" if cost is None else "cost"
+    tables = {name: table, "marginal": fixed, "start": first, "prefer": choice}
+    width = one_width(p.size, n_z, **tables)
+    cap = None if max_iter is None else as_count("max_iter", max_iter)
+    unbounded = isinstance(table, GlobalFamily) and n_z is None and fixed is None
+    tol = (
+        (1e-8 if unbounded else 1e-10)
+        if tol is None
+        else as_number("tol", tol, low=0, open_low=True)
+    )
+    starts, generator = as_count("starts", starts), as_rng(rng)
+    if generator is rng:  # one's own generator gives other starts the next time
+        (generator,) = generator.spawn(1)
+    free = table is None and fixed is None and start is None
+    if choice is not None and not free:
+        raise ValueError(
+            "prefer picks among optima only at a rate or distortion, where decoder, marginal "
+            "and start are free; leave it out"
+        )
+    if free:
+        return FreeCurve(p, width, prefer=choice, tol=tol)
+    if isinstance(table, np.ndarray) and start is None:
+        price, own = (as_log_cost(table), table) if cost is None else (table, None)
+        return TableCurve(p, price, decoder=own, marginal=fixed, tol=tol, max_iter=cap)
+    if isinstance(table, GlobalFamily) and unbounded and start is None:
+        return FamilyCurve(p, table, tol=tol, max_iter=cap)
+    return LocalCurve(
+        p=p,
+        decoder=table,
+        marginal=fixed,
+        n_z=width,
+        start=first,
+        starts=starts,
+        rng=generator,
+        tol=tol,
+        max_iter=cap,
+        callback=as_callback(callback),
+    )
 
 
 def solve(
@@ -45,6 +103,7 @@ def solve(
     rate: float | None = None,
     distortion: float | None = None,
     decoder: Decoder = None,
+    cost: ArrayLike | None = None,
     marginal: ArrayLike | None = None,
     n_z: int | None = None,
     start: ArrayLike | str | None = None,
@@ -125,56 +184,84 @@ def solve(
     Alemi et al., *Fixing a Broken ELBO* (2018), section 3; Blahut (1972); Arimoto (1972).
     """
     p = as_distribution("p", p)
-    name, target = one_target(beta=beta, rate=rate, distortion=distortion)
-    tol = as_number("tol", default_tol(decoder) if tol is None else tol, low=0, open_low=True)
-    cap = None if max_iter is None else as_count("max_iter", max_iter)
-    starts, generator = as_count("starts", starts), as_rng(rng)
-    callback = as_callback(callback)
-    fixed = None if marginal is None else as_distribution("marginal", marginal)
-    table = as_decoder(decoder, p)
-    first = _as_start(start, p)
-    choice = None if prefer is None else as_cost("prefer", prefer, p)
-    tables = {"decoder": table, "marginal": fixed, "start": first, "prefer": choice}
-    width = one_width(p.size, n_z, **tables)
-    free = start is None and table is None and fixed is None
-    if choice is not None and (name == "beta" or not free):
-        raise ValueError(
-            "prefer picks among optima only at a rate or distortion, where decoder, marginal "
-            "and start are free; leave it out"
-        )
-    if free:
-        return free_optimum(p, width, name, target, choice)
-    if start is None and isinstance(table, np.ndarray):
-        sharp = sharpened(tol, name)
-        curve = CostCurve(p, as_log_cost(table), marginal=fixed, tol=sharp, max_iter=cap)
-        return answer(curve, name, target).solution(table)
-    if start is None and isinstance(table, GlobalFamily) and fixed is None and n_z is None:
-        return _globally(FamilyCurve(p, table, tol=tol, max_iter=cap), name, target)
-    task = Alternation(p, name, target, table, fixed)
-    refuse_impossible(task, width)
-    firsts = encoders(task, first, width, starts, generator)
-    return best_answer([alternate(task, e, tol, cap, callback) for e in firsts])
+    target = Target.of(beta=beta, rate=rate, distortion=distortion)
+    if prefer is not None and target.name == "beta":
+        raise ValueError("prefer picks among the optima of a rate or a distortion; leave it out")
+    curve = curve_for(
+        p,
+        decoder=decoder,
+        cost=cost,
+        marginal=marginal,
+        n_z=n_z,
+        start=start,
+        starts=starts,
+        prefer=prefer,
+        rng=rng,
+        tol=tol,
+        max_iter=max_iter,
+        callback=callback,
+    )
+    return curve.solve(target)
 
 
-def _globally(curve: FamilyCurve, name: str, target: float) -> Solution:
-    """Return the solution of a family, by its certificate or by D ≥ H − R, the sharper one."""
-    point = curve.at(target) if name == "beta" else meet_family(curve, name, target)
-    point = stated(point, name, target)
-    known = lower_bound(point.solution().model, name, target)
-    bound = max(point.lower_bound, known)
-    gap = gap_above(bound, point.objective)
-    if gap > curve.tol:
-        warn_unconverged("the family", gap, "raise max_iter or tol")
-    return replace(
-        point,
-        gap=gap,
-        lower_bound=point.objective - gap,
-        converged=gap <= curve.tol,
-        rigorous=point.rigorous or point.lower_bound <= known,
-    ).solution()
+def alternate(
+    p: ArrayLike,
+    *,
+    beta: float | None = None,
+    rate: float | None = None,
+    distortion: float | None = None,
+    decoder: Decoder = None,
+    marginal: ArrayLike | None = None,
+    n_z: int | None = None,
+    start: ArrayLike | str | None = None,
+    rng: int | np.random.Generator = 0,
+) -> Iterator[Solution]:
+    """Yield the model after each alternating update, for ever: m, then e, then d.
+
+    Parameters
+    ----------
+    p : array_like, shape (n_x,)
+        Data distribution.
+    beta, rate, distortion : float, optional
+        Exactly one, as for `solve`.
+    decoder, marginal, n_z, start, rng
+        As for `solve`; one start is drawn.
+
+    Yields
+    ------
+    Solution
+        With status stopped, or local once an iteration has gained nothing.
+
+    Raises
+    ------
+    ValueError
+        If an argument breaks a rule or a target cannot be reached.
+    TypeError
+        If an argument is not of its kind.
+
+    Examples
+    --------
+    >>> from itertools import islice
+    >>> steps = alternate([0.5, 0.3, 0.2], beta=0.5, start="random")
+    >>> objectives = [step.objective for step in islice(steps, 20)]
+    >>> objectives == sorted(objectives, reverse=True)
+    True
+
+    References
+    ----------
+    Blahut (1972); Arimoto (1972); Alemi et al., *Fixing a Broken ELBO* (2018), section 3.
+    """
+    p = as_distribution("p", p)
+    target = Target.of(beta=beta, rate=rate, distortion=distortion)
+    named = "smooth" if start is None else start
+    curve = curve_for(
+        p, decoder=decoder, marginal=marginal, n_z=n_z, start=named, starts=1, rng=rng
+    )
+    return cast(LocalCurve, curve).watch(target)
 
 
 def _as_start(start: ArrayLike | str | None, p: Array) -> Array | str | None:
+    """Return the name of a start, or a checked encoder."""
     if start is None or (isinstance(start, str) and start in ("smooth", "random")):
         return start
     if isinstance(start, str):

@@ -29,8 +29,8 @@ from .checks import (
     locked,
     no_nan,
 )
-from .measures import mutual_information
-from .model import Model, posterior
+
+from .model import Model, mutual_information, posterior
 
 __all__ = ["Source", "bars_and_stripes", "empirical", "toy_source"]
 

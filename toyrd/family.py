@@ -1,0 +1,468 @@
+"""Families of decoder rows, solved globally by one semi-infinite loop around the table solver.
+
+Notation: θ[z] are the parameters of row z and ℓ_θ(x) = log d_θ(x); with A = exp(ℓ/β), g = Σ m A
+and c(θ) = Σ_x p A/g as for a fixed decoder. Choosing rows and marginal together is choosing one
+mixing measure over θ: convex, and optimal where c ≤ 1 over the whole family.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.sparse.csgraph import connected_components
+from scipy.special import logsumexp, xlogy
+
+from .cells import Bound, searched
+from .checks import Array, as_table, frozen, has_shape, locked
+from .curve import MET, Curve, Solution, Status, Target, as_history, family_decoder, gap_above
+from .model import entropy
+from .table import SHARPER, TableCurve, unreachable
+
+LARGE = 1e4
+"""A single row is certified for every larger β by the bound at this one, as min F rises with β."""
+
+TINY = 1e-9
+"""Below this β the bound is that of β = 0."""
+
+ALIKE = (0.97, 0.999, 1 - 1e-5)
+"""Affinities Σ √(d d') above which rows are tried as one, the boldest first."""
+
+NEAR_ONE = 1.001
+"""The β whose heaviest rows are tried for a perfect fit."""
+
+POLISHES, SLOPE, AGREE = 6, 0.9, 1e-10
+"""Polishes for a target at the most; the slope up to which a secant is trusted; β that agree."""
+
+SMALL = 1e-13
+"""A gain in G from which on rounding may hide it; further steps must lower the gain itself."""
+
+PERFECT = 1e-13
+"""KL(p ‖ g) in nats that counts as g = p."""
+
+
+@runtime_checkable
+class DecoderFamily(Protocol):
+    """What the alternating updates ask of a family of decoder rows.
+
+    A family of one's own is a class with these. One with a `dictionary` too is solved globally,
+    and proven if its rows are log-concave in θ (see `cells.ConcaveRows`) or it has a ``bound``
+    of its own.
+    """
+
+    @property
+    def n_x(self) -> int:
+        """Number of symbols."""
+        ...
+
+    def log_rows(self, parameters: Array) -> Array:
+        """Return log d(x|z), shape (n_z, n_x), for parameters of shape (n_z, k)."""
+        ...
+
+    def fit(self, joint: Array, parameters: Array | None) -> Array:
+        """Return the parameters that maximise Σ joint[z, x] log d(x|z), from a guess or None."""
+        ...
+
+
+@runtime_checkable
+class GlobalFamily(DecoderFamily, Protocol):
+    """What a family adds to be solved globally: a coarse cover of it, to start from."""
+
+    def dictionary(self) -> Array:
+        """Return rows of parameters that cover the family coarsely, shape (n, k)."""
+        ...
+
+
+@runtime_checkable
+class SmoothFamily(GlobalFamily, Protocol):
+    """What a family adds to be polished by Newton steps: a box, and slopes in it."""
+
+    @property
+    def box(self) -> Array:
+        """Lowest and highest parameters, shape (2, k)."""
+        ...
+
+    def slopes(self, parameters: Array) -> Array:
+        """Return the gradient of log d(x|z) in the parameters, shape (n_z, n_x, k)."""
+        ...
+
+
+@runtime_checkable
+class BoundedFamily(GlobalFamily, Protocol):
+    """What a family adds to be certified: a bound on c."""
+
+    def bound(self, log_weight: Array, beta: float, goal: float) -> Bound:
+        """Bound Σ exp(log_weight + ℓ/β) over the family."""
+        ...
+
+
+Decoder = ArrayLike | DecoderFamily | None
+
+
+def as_decoder(decoder: Decoder, p: Array) -> Array | DecoderFamily | None:
+    """Return a family as it is, or a table that can produce every symbol of p."""
+    if decoder is None:
+        return None
+    if isinstance(decoder, DecoderFamily):
+        if decoder.n_x != p.size:
+            raise ValueError(
+                f"decoder has rows over {decoder.n_x} symbols, but p has {p.size}; "
+                "make the family for as many"
+            )
+        return decoder
+    table = frozen(as_table("decoder", decoder))
+    has_shape("decoder", table, (table.shape[0], p.size))
+    lost = np.flatnonzero((table == 0).all(axis=0) & (p > 0))
+    if lost.size:
+        raise ValueError(
+            f"decoder gives symbol {lost[0]} no probability from any latent, but "
+            f"p[{lost[0]}] is {p[lost[0]]}: every symbol with p > 0 needs one (D would be inf)"
+        )
+    return table
+
+
+class FamilyCurve(Curve):
+    """The curve of a family, any number of rows allowed."""
+
+    def __init__(
+        self, p: Array, family: GlobalFamily, *, tol: float = 1e-8, max_iter: int | None = None
+    ) -> None:
+        self.p, self.family, self.tol, self.max_iter = frozen(p), family, tol, max_iter or 40
+        self.H = entropy(p)
+        self.grid = family.dictionary()
+        # A best row for each symbol, and one for all.
+        each = np.vstack([np.eye(p.size)[p > 0], p])
+        self.extremes = family.fit(each, None)
+
+    def at(self, beta: float, start: Solution | None = None) -> Solution:
+        """Return the optimum at β, warm from another point's rows."""
+        target = Target("beta", beta)
+        if beta == 1 and self.perfect_fit is not None:
+            return self._certified(target, self.perfect_fit)[0]
+        return self._loop(target, self.grid[:0] if start is None else start.parameters)
+
+    def meet(self, target: Target) -> Solution:
+        """Return the optimum at a rate or a distortion."""
+        fit = self.perfect_fit
+        if fit is not None and abs(target.excess(fit.D, fit.R)) <= MET:
+            return self._certified(target, fit)[0]
+        found = self._loop(target, self.grid[:0] if fit is None else fit.parameters)
+        if abs(target.excess(found.D, found.R)) <= MET:
+            return found
+        return self._beyond(target)
+
+    def _beyond(self, target: Target) -> Solution:
+        """Return the end of the curve for a target that is slack there, or raise."""
+        finest, coarsest = self.at(0.0), self.at(np.inf)
+        if target.name == "distortion" and target.value >= coarsest.D:
+            return target.restate(coarsest)
+        raise unreachable(target, finest, coarsest)
+
+    def _loop(self, target: Target, theta: Array) -> Solution:
+        """Solve a table of rows, bound c over the family, and add the rows that it lacks.
+
+        The polish only proposes rows, for the β of the table before; the table decides.
+        """
+        guess = None
+        for rounds in range(1, self.max_iter + 1):  # noqa: B007 - the last is reported
+            rows = np.concatenate([theta, self.extremes, self.grid])
+            found = self._over_table(target, rows, guess)
+            others = self._followed(target, found)
+            best, high = self._certified(target, self._preferred(target, found, others[-1]))
+            if best.converged or not len(high):
+                break
+            theta = np.concatenate([high, *(one.parameters for one in (found, *others))])
+            guess = best.beta or None
+        return replace(best, iterations=rounds)
+
+    def _followed(self, target: Target, found: Solution) -> list[Solution]:
+        """Return answers over polished rows, the last at the β for which they are polished.
+
+        A table of rows that are right for one β meets the target at another; a secant finds
+        where the two agree.
+        """
+        answers, used = [found], [found.beta]
+        while len(answers) <= (1 if target.name == "beta" else POLISHES):
+            rows = self._polished(answers[-1], used[-1])
+            answers.append(self._over_table(target, rows, used[-1]))
+            slope, got = 0.0, answers[-1].beta
+            if len(used) > 1:
+                slope = (got - answers[-2].beta) / (used[-1] - used[-2])
+            following = (got - slope * used[-1]) / (1 - slope) if slope < SLOPE else got
+            if not 0 < following < np.inf or abs(got - used[-1]) <= AGREE * got:
+                break
+            used.append(following)
+        return answers[1:]
+
+    def _preferred(self, target: Target, found: Solution, fewer: Solution) -> Solution:
+        """Return the answer with fewer rows, unless it misses the target or is worse."""
+        missed = abs(target.excess(fewer.D, fewer.R)) > MET and target.name != "beta"
+        worse = fewer.objective > found.objective + 0.1 * self.tol
+        return found if missed or worse else fewer
+
+    def _cost(self, theta: Array) -> Array:
+        """Return −log d of rows, at [x, z]."""
+        return np.ascontiguousarray(-self.family.log_rows(theta).T)
+
+    def _over_table(self, target: Target, theta: Array, guess: float | None = None) -> Solution:
+        """Return the answer over these rows alone, without those that it does not use."""
+        cost = self._cost(theta)
+        curve = TableCurve(self.p, cost, tol=min(self.tol, SHARPER))
+        if target.name == "beta":
+            return self._with_rows(curve.at(target.value), theta)
+        point = curve.nearest(target, guess=guess)
+        if np.count_nonzero(point.m) > self.p.size + 1 and 0 < point.beta < np.inf:
+            point = curve.evaluate(point.beta, sparser(point))
+        return self._with_rows(point, theta)
+
+    def _with_rows(self, point: Solution, theta: Array) -> Solution:
+        """Return a point of a table with the parameters of its live rows, and no others."""
+        live = point.m > 0
+        cost = locked(point.cost[:, live])
+        return replace(
+            point,
+            m=locked(point.m[live]),
+            cost=cost,
+            decoder=family_decoder(cost),
+            parameters=locked(theta[live]),
+        )
+
+    def _polished(self, found: Solution, beta: float) -> Array:
+        """Return rows that may do better at β: those alike merged, then all moved downhill."""
+        theta, m = found.parameters, found.m
+        if not 0 < beta < np.inf or not isinstance(self.family, SmoothFamily):
+            return self.family.fit((self.p[:, None] * found.e).T, theta)
+        polish = Polish(self.p, self.family, beta, theta)
+        most = polish.value(m, theta) + 1e-15
+        tries = (polish.merged(theta, m, least) for least in ALIKE)
+        return next((rows for rows, value in tries if value <= most), theta)
+
+    @cached_property
+    def perfect_fit(self) -> Solution | None:
+        """The mixture with g = p of the fewest rows near β = 1, if there is one.
+
+        There few rows carry nearly all the mass; so the heaviest are tried, one more at a time,
+        until a polish at β = 1 makes KL(p ‖ g) vanish.
+        """
+        if not isinstance(self.family, SmoothFamily):
+            return None
+        near = self._over_table(Target("beta", NEAR_ONE), self.grid)
+        near = self._over_table(Target("beta", NEAR_ONE), self._polished(near, NEAR_ONE))
+        if near.D + near.R - self.H > 2 * (NEAR_ONE - 1) * self.H:  # no perfect fit is so far off
+            return None
+        order = np.argsort(-near.m)
+        for count in range(1, near.m.size + 1):
+            theta, m = near.parameters[order[:count]], near.m[order[:count]]
+            (theta, m), _ = Polish(self.p, self.family, 1.0, theta).run(m / m.sum(), theta)
+            point = TableCurve(self.p, self._cost(theta)).evaluate(1.0, m)
+            if point.objective - self.H <= PERFECT:
+                return self._with_rows(point, theta)
+        return None
+
+    def _certified(self, target: Target, found: Solution) -> tuple[Solution, Array]:
+        """Return a mixture as the answer, by its bound over the family; also rows with c > 1."""
+        sure = target.bound(self.H, np.inf, found.D, found.R)  # that of any decoder
+        objective = target.objective(found.D, found.R)
+        gap, rows, proven = gap_above(sure, objective), found.parameters[:0], True
+        if gap > self.tol:
+            tangent, rows, proven = self._bounded(found, target)
+            restated = target.restate(tangent)
+            gap, proven = min((gap, True), (restated.gap, proven))
+        status = Status.CERTIFIED if proven else Status.SEARCHED
+        answer = replace(
+            found,
+            target=target,
+            status=status if gap <= self.tol else Status.STOPPED,
+            objective=objective,
+            lower_bound=objective - gap,
+            gap=gap,
+            history=as_history(()),
+            note="at β = 1 all mixtures that fit p perfectly are alike" if found.beta == 1 else "",
+        )
+        return answer, rows
+
+    def _bounded(self, found: Solution, target: Target) -> tuple[Solution, Array, bool]:
+        """Return a point whose gap covers the whole family; see `_certified`."""
+        if found.beta < TINY:
+            return self._bounded_at_zero(found)
+        beta = min(found.beta, LARGE) if found.m.size == 1 else found.beta
+        share = self.tol if target.name == "distortion" else self.tol / beta
+        with np.errstate(divide="ignore"):
+            log_g = logsumexp(-found.cost / beta, b=found.m, axis=1)
+            log_weight = np.log(self.p) - log_g
+        top, rows, proven = bound(
+            self.family, self.grid, log_weight, beta, np.expm1(min(0.9 * share, 1.0))
+        )
+        nats = max(found.nats, float(np.log(max(1.0, top))))
+        rest = max(0.0, found.gap - beta * found.nats) if found.beta < np.inf else found.gap
+        return replace(found, gap=rest + beta * nats, nats=nats), rows, proven
+
+    def _bounded_at_zero(self, found: Solution) -> tuple[Solution, Array, bool]:
+        """Bound the least D, symbol by symbol: no row may suit one better by more than tol."""
+        rows, proven, lack = [found.parameters[:0]], True, 0.0
+        for x in np.flatnonzero(self.p):
+            log_weight = np.full(self.p.size, -np.inf)
+            log_weight[x] = found.cost[x].min()
+            top, high, sure = bound(self.family, self.grid, log_weight, 1.0, 0.5 * self.tol)
+            lack += float(self.p[x] * np.log(max(1.0, top)))
+            rows.append(high)
+            proven &= sure
+        return replace(found, gap=found.gap + lack), np.concatenate(rows), proven
+
+
+def sparser(point: Solution) -> Array:
+    """Return weights with the same g, D and sum, above 0 for as many columns as that takes.
+
+    As Carathéodory's theorem is proven: along a v that changes none of them until a weight is
+    0, again and again.
+    """
+    m, live = point.m.copy(), point.p > 0
+    log_A = -point.cost[live] / point.beta
+    A = np.exp(log_A - logsumexp(log_A, b=m, axis=1, keepdims=True))
+    kept = np.vstack([A, point.p[live] @ xlogy(A, A), np.ones(m.size)])
+    while (used := np.flatnonzero(m)).size > len(kept):
+        v = np.linalg.svd(kept[:, used])[2][-1]
+        v *= np.sign(v[np.argmax(np.abs(v))])
+        room = np.where(v > 0, m[used] / np.where(v > 0, v, 1.0), np.inf)
+        m[used] = np.maximum(m[used] - room.min() * v, 0.0)
+        m[used[np.argmin(room)]] = 0.0
+    return m
+
+
+def bound(family: GlobalFamily, grid: Array, log_weight: Array, beta: float, goal: float) -> Bound:
+    """Return the family's own bound on c, or the largest c that a search finds."""
+    if isinstance(family, BoundedFamily):
+        return family.bound(log_weight, beta, goal)
+    return searched(family, grid, log_weight, beta, goal)
+
+
+class Polish:
+    """Minimise G by Newton steps on m and θ together, from rows that set the zero of G.
+
+    The curvature of ℓ is a central difference of its slopes. Eigenvalues of the Hessian are
+    taken absolute, so that a saddle, where a row is about to split, is left, not approached.
+    """
+
+    def __init__(self, p: Array, family: SmoothFamily, beta: float, theta: Array) -> None:
+        self.live = np.flatnonzero(p)
+        self.p, self.family, self.beta = p[self.live], family, beta
+        self.low, self.high = family.box
+        self.scale = np.minimum(1.0, self.high - self.low)
+        self.floor = family.log_rows(theta)[:, self.live].max(axis=0)
+
+    def run(self, m: Array, theta: Array) -> tuple[tuple[Array, Array], float]:
+        """Return (θ, m) at a local minimum, with G."""
+        here, value, least = (m, theta), self.value(m, theta), np.inf
+        for _ in range(100):
+            step, gain = self._step(*here)
+            if gain >= SMALL:
+                found, following = self._search(here, step, value)
+                if not following < value:
+                    break
+                here, value = found, following
+            elif gain > 0.1 * least:
+                break
+            else:
+                least, here = gain, self._moved(*here, step)
+        m, theta = here
+        return (theta, m / m.sum()), self.value(m, theta)
+
+    def merged(self, theta: Array, m: Array, least: float) -> tuple[Array, float]:
+        """Merge rows of affinity above `least` and polish, again while that brings rows together.
+
+        Return θ and G.
+        """
+        count = m.size + 1
+        while (groups := self._groups(theta, least))[0] < count:
+            count, group = groups
+            member = (group == np.arange(count)[:, None]) * m
+            mass = member.sum(axis=1)
+            (theta, m), value = self.run(mass, member @ theta / mass[:, None])
+        return theta, value
+
+    def _groups(self, theta: Array, least: float) -> tuple[int, Array]:
+        """Return the number of groups of rows that coincide, and the group of each row."""
+        roots = np.exp(0.5 * self.family.log_rows(theta))
+        count, group = connected_components(roots @ roots.T > least, directed=False)
+        return int(count), np.asarray(group)
+
+    def value(self, m: Array, theta: Array) -> float:
+        """Return G, less what it is where every symbol has the best of the first rows."""
+        top, A = self._tables(theta)
+        return float(m.sum() - self.p @ (top + np.log(m @ A)))
+
+    def _tables(self, theta: Array) -> tuple[Array, Array]:
+        """Return top and A e^−top, with top(x) the largest log A."""
+        table = (self.family.log_rows(theta)[:, self.live] - self.floor) / self.beta
+        top = table.max(axis=0)
+        return top, np.exp(table - top)
+
+    def _moved(self, m: Array, theta: Array, step: Array) -> tuple[Array, Array]:
+        """Return (m, θ) after a step, kept in the box and m above 0."""
+        moved = np.clip(theta + step[:, 1:], self.low, self.high)
+        return np.maximum(m + step[:, 0], 0.01 * m), moved
+
+    def _search(
+        self, here: tuple[Array, Array], step: Array, value: float
+    ) -> tuple[tuple[Array, Array], float]:
+        """Return the first of the steps 1, ½, ¼, … that lowers G, or the last of them."""
+        for share in 0.5 ** np.arange(30):
+            moved = self._moved(*here, share * step)
+            following = self.value(*moved)
+            if following < value:
+                break
+        return moved, following
+
+    def _model(self, m: Array, theta: Array) -> tuple[Array, Array]:
+        """Return the gradient and Hessian of G, over all of (m, θ) in turn.
+
+        With A relative to g: ∂g/g is A for m and m A ℓ'/β for θ, and G'' is p ∂g ∂g / g² less
+        p g''/g, where g'' couples only the variables of one row.
+        """
+        _, A = self._tables(theta)
+        A /= m @ A
+        slopes = self.family.slopes(theta)[:, self.live] / self.beta
+        n, k = theta.shape
+        ratio = np.concatenate([A[..., None], (m[:, None] * A)[..., None] * slopes], axis=2)
+        pull = np.einsum("x,zxa->za", self.p, ratio)
+        flat = ratio.swapaxes(1, 2).reshape(n * (k + 1), -1)
+        hessian = ((flat * self.p) @ flat.T).reshape(n, k + 1, n, k + 1)
+        own = np.zeros((n, k + 1, k + 1))
+        own[:, 0, 1:] = own[:, 1:, 0] = pull[:, 1:] / m[:, None]
+        own[:, 1:, 1:] = np.einsum("zxa,zxb->zab", self.p[:, None] * ratio[..., 1:], slopes)
+        own[:, 1:, 1:] += self._bend(self.p * m[:, None] * A, theta)
+        hessian[np.arange(n), :, np.arange(n)] -= own
+        return (np.eye(1, k + 1) - pull).ravel(), hessian.reshape(flat.shape[0], -1)
+
+    def _bend(self, weight: Array, theta: Array) -> Array:
+        """Return Σ_x weight ℓ''/β, shape (n_z, k, k), by differences of the slopes."""
+        k = theta.shape[1]
+        moves = 1e-5 * np.diag(self.scale)[:, None]
+        ends = np.clip([theta - moves, theta + moves], self.low, self.high)
+        slopes = self.family.slopes(ends.reshape(-1, k))[:, self.live]
+        low, high = np.einsum("zx,slzxk->slzk", weight, slopes.reshape(2, k, *weight.shape, k))
+        size = (ends[1] - ends[0])[np.arange(k), :, np.arange(k)]
+        bend = np.divide(high - low, size[..., None], out=np.zeros_like(high), where=high != low)
+        return np.asarray(bend + bend.swapaxes(0, 2)).swapaxes(0, 1) / (2 * self.beta)
+
+    def _step(self, m: Array, theta: Array) -> tuple[Array, float]:
+        """Return the Newton step, what a bound of the box holds left where it is, and its gain."""
+        gradient, hessian = self._model(m, theta)
+        scale = np.concatenate([m[:, None], np.broadcast_to(self.scale, theta.shape)], axis=1)
+        slope = gradient.reshape(m.size, -1)[:, 1:]
+        held = ((theta <= self.low) & (slope >= 0)) | ((theta >= self.high) & (slope <= 0))
+        free = np.flatnonzero(~np.concatenate([np.zeros((m.size, 1), bool), held], axis=1).ravel())
+        scale, step = scale.ravel(), np.zeros(scale.size)
+        try:
+            values, vectors = np.linalg.eigh(
+                (scale[:, None] * hessian * scale)[np.ix_(free, free)]
+            )
+        except np.linalg.LinAlgError:  # rounding has spoilt the model: stay
+            return step.reshape(m.size, -1), np.inf
+        size = np.maximum(np.abs(values), 1e-12 * np.abs(values).max() + 1e-300)
+        along = vectors.T @ (scale * gradient)[free]
+        step[free] = -scale[free] * (vectors @ (along / size))
+        return step.reshape(m.size, -1), float(along @ (along / size))

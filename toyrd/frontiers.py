@@ -1,0 +1,704 @@
+"""Frontiers: the least D for every rate, point by point, with a proof of what lies between.
+
+Notation: a point is the optimum of D + βR for one β, so −β is the slope of the frontier there.
+For a convex problem tangents bound the frontier from below and chords from above. A task is a β
+with the point to start from, or None: then the task before it in its chain.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from itertools import chain
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .checks import (
+    Array,
+    ReadOnly,
+    as_array,
+    as_callback,
+    as_count,
+    as_distribution,
+    as_number,
+    locked,
+)
+from .curve import Curve, Solution, Status, warn
+from .family import Decoder
+from .model import Pictured
+from .solver import curve_for
+
+Map = Callable[[Callable[..., Any], Iterable[Any]], Iterable[Any]]
+Workers = int | Map
+Task = tuple[float, Solution | None]
+
+SHORTEST = 4
+"""Tasks in a chain at least, where chains run side by side: a cold start costs as much."""
+
+MOST = 100_000
+"""Points of a frontier at the most; each keeps its marginal."""
+
+EDGE = 1e-12
+"""How far beyond an end of the frontier, as a share, a number still means the end."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Frontier(Pictured, ReadOnly):
+    """The points of a frontier: a sequence of solutions, with arrays of their numbers.
+
+    ``frontier[i]`` is a solution and ``frontier[i:j]`` a shorter frontier.
+
+    Parameters
+    ----------
+    points : tuple of Solution
+        In the order of the β asked for. They keep marginals; an encoder is made when asked for.
+    curve : Curve
+        What they are points of. Where only a local search is known, chords prove nothing, and
+        the upper bound is a staircase: the least D reached at that rate or less.
+
+    Examples
+    --------
+    The binary symmetric channel has R = log 2 − h(D):
+
+    >>> curve = frontier([0.5, 0.5], cost=[[0, 1], [1, 0]], spacing=1e-3)
+    >>> curve[0].R, round(curve.rate_at(0.1), 3)
+    (0.6931471805599453, 0.368)
+    >>> lower, upper = curve.bounds_at(0.368064207088)
+    >>> lower <= 0.1 <= upper, curve.width < 1e-3
+    (True, True)
+
+    Its numbers as a file: ``numpy.savetxt("curve.csv", numpy.c_[curve.R, curve.D])``, or
+    ``pandas.DataFrame(curve.to_dict()).to_csv("curve.csv")``.
+    """
+
+    points: tuple[Solution, ...]
+    curve: Curve
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    @overload
+    def __getitem__(self, index: int) -> Solution: ...
+    @overload
+    def __getitem__(self, index: slice) -> Frontier: ...
+    def __getitem__(self, index: int | slice) -> Solution | Frontier:
+        if isinstance(index, slice):
+            return Frontier(self.points[index], self.curve)
+        return self.points[index]
+
+    def __iter__(self) -> Iterator[Solution]:
+        return iter(self.points)
+
+    def __repr__(self) -> str:
+        proof = f"width {self.width:.3g}" if self.convex else "local: chords prove nothing"
+        if any(point.status is Status.SEARCHED for point in self.points):
+            proof += ", tangents searched for, not proven"
+        done = int(self.converged.sum())
+        return (
+            f"Frontier({len(self)} points, {done} converged\n"
+            f"  beta = {self.betas.min():.6g} to {self.betas.max():.6g}\n"
+            f"  R = {self.R.min():.6g} to {self.R.max():.6g} nats\n"
+            f"  D = {self.D.min():.6g} to {self.D.max():.6g} {self.unit}\n"
+            f"  largest gap = {self.gap.max():.2g}, {proof}\n)"
+        )
+
+    @property
+    def convex(self) -> bool:
+        """Whether chords bound the frontier from above."""
+        return self.curve.convex
+
+    @property
+    def unit(self) -> str:
+        """Of D: nats for a decoder, units of cost for a bare cost."""
+        return self.curve.unit
+
+    def _numbers(self, name: str) -> Array:
+        return locked(np.array([float(getattr(point, name)) for point in self.points]))
+
+    @cached_property
+    def betas(self) -> Array:
+        """Prices of a nat of rate, shape (n,)."""
+        return self._numbers("beta")
+
+    @cached_property
+    def D(self) -> Array:
+        """Distortions, shape (n,)."""
+        return self._numbers("D")
+
+    @cached_property
+    def R(self) -> Array:
+        """Rates in nats, shape (n,)."""
+        return self._numbers("R")
+
+    @cached_property
+    def objective(self) -> Array:
+        """D + βR, or D at β = ∞, shape (n,)."""
+        return self._numbers("objective")
+
+    @cached_property
+    def lower_bound(self) -> Array:
+        """Proven bounds on the objectives, shape (n,)."""
+        return self._numbers("lower_bound")
+
+    @cached_property
+    def gap(self) -> Array:
+        """Objective − lower bound, shape (n,)."""
+        return self._numbers("gap")
+
+    @cached_property
+    def converged(self) -> NDArray[np.bool_]:
+        """Whether each point met its tolerance, shape (n,)."""
+        return locked(np.array([point.converged for point in self.points]))
+
+    def to_dict(self, *, unit: str = "nats") -> dict[str, list[float | str]]:
+        """Return columns of numbers by name, as pandas takes them; see `Solution.to_dict`."""
+        rows = [point.to_dict(unit=unit) for point in self.points]
+        return {name: [row[name] for row in rows] for name in rows[0]}
+
+    @cached_property
+    def sandwich(self) -> Sandwich:
+        """The two bounds between which the frontier lies."""
+        return Sandwich.of(self.points, self.convex)
+
+    @cached_property
+    def width(self) -> float:
+        """Greatest distance of a chord from the tangents below it, as a share.
+
+        The unit is the range of R across and the range of D upwards. If not convex, it is that
+        of the staircase from the tangents, in D.
+        """
+        return float(self.sandwich.widths().max(initial=0.0))
+
+    @cached_property
+    def outline(self) -> tuple[Array, Array, Array]:
+        """Rates, rising, and the two bounds on D at each, straight between them, as for a plot.
+
+        A rate comes twice where the upper bound steps down. Beside the upright tangent of β = ∞
+        the lower bound is its limit from the right.
+        """
+        rates, lower, upper = map(locked, self.sandwich.outline())
+        return rates, lower, upper
+
+    @cached_property
+    def reached(self) -> tuple[Array, Array]:
+        """Rates, rising, and the least D reached up to each."""
+        R, D = map(locked, self.sandwich.reached())
+        return R, D
+
+    def bounds_at(self, rate: ArrayLike) -> tuple[Any, Any]:
+        """Bound the least D at a rate from below, by tangents, and from above, by chords.
+
+        Parameters
+        ----------
+        rate : array_like
+            Rates in nats, any shape.
+
+        Returns
+        -------
+        lower, upper : float or numpy.ndarray
+            In the shape of `rate`; upper is +∞ below the least rate computed.
+
+        Raises
+        ------
+        ValueError
+            If a rate is negative or not finite.
+        """
+        rates = _within("rate", rate, 0.0, np.finfo(np.float64).max, "a rate is finite")
+        flat = rates.ravel()
+        return _like(rates, self.sandwich.lower(flat)), _like(rates, self.sandwich.upper(flat))
+
+    def distortion_at(self, rate: ArrayLike) -> Any:
+        """Interpolate D at a rate, always between the two bounds.
+
+        For a convex problem on parabolas that touch the tangents of neighbouring points;
+        otherwise it is the upper bound.
+
+        Parameters
+        ----------
+        rate : array_like
+            Rates in nats, any shape, between the least and the largest computed.
+
+        Returns
+        -------
+        float or numpy.ndarray
+            In the shape of `rate`.
+
+        Raises
+        ------
+        ValueError
+            If a rate is out of range.
+        """
+        rates = self._covered("rate", rate, self.sandwich.R)
+        flat = rates.ravel()
+        lower, upper = self.sandwich.lower(flat), self.sandwich.upper(flat)
+        smooth = self.convex and len(self.sandwich.R) > 1
+        return _like(rates, np.clip(self.sandwich.arc(flat) if smooth else upper, lower, upper))
+
+    def rate_at(self, distortion: ArrayLike) -> Any:
+        """Interpolate R at a distortion; the inverse of `distortion_at`.
+
+        Parameters
+        ----------
+        distortion : array_like
+            Any shape, between the least and the largest computed.
+
+        Returns
+        -------
+        float or numpy.ndarray
+            Rates in nats, in the shape of `distortion`.
+
+        Raises
+        ------
+        ValueError
+            If a distortion is out of range.
+        """
+        wanted = self._covered("distortion", distortion, self.sandwich.D)
+        if self.convex and len(self.sandwich.R) > 1:
+            return _like(wanted, self.sandwich.arc_inverse(wanted.ravel()))
+        R, D = self.sandwich.reached()
+        return _like(wanted, R[np.searchsorted(-D, -wanted.ravel())])
+
+    def _covered(self, name: str, value: ArrayLike, computed: Array) -> Array:
+        low, high = float(computed.min()), float(computed.max())
+        slack = EDGE * max(
+            abs(low), abs(high)
+        )  # one interpolation may leave the range by rounding
+        hint = "the range computed; add betas to reach further"
+        return np.clip(_within(name, value, low - slack, high + slack, hint), low, high)
+
+
+def frontier(
+    p: ArrayLike,
+    *,
+    decoder: Decoder = None,
+    cost: ArrayLike | None = None,
+    marginal: ArrayLike | None = None,
+    n_z: int | None = None,
+    betas: ArrayLike | None = None,
+    n: int = 100,
+    spacing: float = 1e-3,
+    workers: Workers = 1,
+    tol: float | None = None,
+    max_iter: int | None = None,
+    starts: int = 4,
+    rng: int | np.random.Generator = 0,
+    callback: Callable[..., object] | None = None,
+) -> Frontier:
+    r"""Compute the least D for every rate: the points that minimise D + βR for many β.
+
+    With `betas` each is solved, from the smallest up, warm from the one before it. Without,
+    points are placed where they tell most: from β = 0 and ∞ on, at the slope of each chord
+    that is further than `spacing` from its tangents (the sandwich algorithm).
+
+    Parameters
+    ----------
+    p : array_like, shape (n_x,)
+        Data distribution.
+    decoder : array_like (n_z, n_x) or DecoderFamily, optional
+        A table or a family such as `GaussianDecoder` is solved globally. For another family,
+        or a free decoder with a fixed marginal, each point is the best of several local
+        searches: its lower bound is proven, but the points need not be optimal.
+    cost : array_like, shape (n_x, n_z), optional
+        Any cost table instead of a decoder, as for `rate_distortion`.
+    marginal : array_like, shape (n_z,), optional
+        Fixes the marginal; otherwise it is free.
+    n_z : int, optional
+        Number of latents, where no table says it; by default n_x.
+    betas : array_like, shape (n,), optional
+        Prices of a nat, from 0 to ∞, in any order, repeated or not.
+    n : int
+        Largest number of points placed without `betas`, at most 100,000.
+    spacing : float
+        A chord this close to its tangents is left as it is, as a share of the ranges of R and D:
+        in a plot no point of the frontier is further from the polygon.
+    workers : int or callable
+        Number of processes, −1 for one on each processor, or a map-like callable such as
+        ``executor.map``. Neighbouring β go to the same worker, in chains of warm starts, so
+        that a local search may end elsewhere with another number of workers. Processes start
+        afresh, so a script that uses them needs ``if __name__ == "__main__":``.
+    tol : float, optional
+        Largest gap of a converged point, as for `solve`.
+    max_iter : int, optional
+        Cap on iterations for each β.
+    starts : int
+        Number of random starts for each β of a local search, besides the warm one.
+    rng : int or numpy.random.Generator
+        For these starts; by default a seed, so that answers repeat.
+    callback : callable, optional
+        Called as ``callback(done, point)`` after each point, with the number done.
+
+    Returns
+    -------
+    Frontier
+        Solutions in the order of `betas`.
+
+    Raises
+    ------
+    ValueError
+        If an argument breaks a rule, or both `decoder` and `cost` are given.
+    TypeError
+        If an argument is not of its kind; `workers` must be an integer or a callable.
+    RuntimeError
+        If a worker process dies.
+
+    Warns
+    -----
+    ConvergenceWarning
+        Once, if points did not converge.
+
+    Examples
+    --------
+    >>> from toyrd import toy_source
+    >>> toy = toy_source()
+    >>> frontier(toy.p, decoder=toy.true_model().d, betas=[1, 1.5, 0.5]).R.round(6)
+    array([0.5     , 0.      , 0.563256])
+
+    References
+    ----------
+    Blahut (1972) for the parametric curve; Rote, *The convergence rate of the sandwich
+    algorithm for approximating convex functions* (1992).
+    """
+    p = as_distribution("p", p)
+    chosen = None if betas is None else _as_betas(betas)
+    n, spacing = as_count("n", n, low=2, high=MOST), as_number("spacing", spacing, low=0)
+    curve = curve_for(
+        p,
+        decoder=decoder,
+        cost=cost,
+        marginal=marginal,
+        n_z=n_z,
+        starts=starts,
+        rng=rng,
+        tol=tol,
+        max_iter=max_iter,
+    )
+    with spread_over(workers, curve, n if chosen is None else chosen.size) as (run, chains):
+        sweep = Sweep(curve, run, chains, as_callback(callback))
+        points = sweep.placed(n, spacing) if chosen is None else sweep.at(chosen)
+    return _announced(Frontier(tuple(points), curve))
+
+
+def _as_betas(value: ArrayLike) -> Array:
+    betas = as_array("betas", value, ndim=1)
+    bad = np.flatnonzero(~(betas >= 0))
+    if bad.size:
+        raise ValueError(f"betas[{bad[0]}] is {betas[bad[0]]}, but a β lies between 0 and inf")
+    return betas
+
+
+def _within(name: str, value: ArrayLike, low: float, high: float, hint: str) -> Array:
+    array = as_array(name, value)
+    bad = ~((array >= low) & (array <= high))
+    if bad.any():
+        raise ValueError(
+            f"{name} is {array[bad][0]}, but must lie in [{low:.12g}, {high:.12g}], {hint}"
+        )
+    return array
+
+
+def _like(asked: Array, flat: Array) -> Any:
+    """Return numbers in the shape of what was asked for, a float for a number."""
+    return flat.reshape(asked.shape) if asked.ndim else float(flat[0])
+
+
+def _announced(found: Frontier) -> Frontier:
+    """Warn once if points did not converge."""
+    left = np.flatnonzero(~found.converged)
+    if left.size:
+        worst = left[np.argmax(found.gap[left])]
+        warn(
+            f"{left.size} of {len(found)} points did not converge, with a gap of "
+            f"{found.gap[worst]:.3g} at beta = {found.betas[worst]:g}; raise max_iter or tol"
+        )
+    return found
+
+
+@dataclass
+class Sweep:
+    """Tasks along a curve, run in order or in chains side by side."""
+
+    curve: Curve
+    run: Callable[[Any], Iterable[Any]] | None
+    chains: int
+    callback: Callable[..., object] | None
+    done: int = 0
+
+    def at(self, betas: Array) -> list[Solution]:
+        """Return the points at given β, in the order given; repeated ones are solved once.
+
+        A local search goes from the largest β down, because latents can split but not revive.
+        """
+        distinct, place = np.unique(betas, return_inverse=True)
+        order = 1 if self.curve.convex else -1
+        points = self._solved([(float(beta), None) for beta in distinct[::order]])[::order]
+        return [points[i] for i in place]
+
+    def placed(self, n: int, spacing: float) -> list[Solution]:
+        """Return at most n points, added at the slope of a chord while the sandwich is too wide.
+
+        A round takes every chord that is too wide at once, so that workers change nothing.
+        """
+        points = self.at(np.array([0.0, np.inf]))
+        while len(points) < n and (tasks := next_tasks(points, spacing, self.curve.convex)):
+            best = sorted(tasks[: n - len(points)], key=lambda task: task[0])
+            points = sorted(points + self._solved(best), key=lambda point: point.beta)
+        return points
+
+    def _solved(self, tasks: Sequence[Task]) -> list[Solution]:
+        """Return a point for each task, calling back as they arrive."""
+        if self.run is None:
+            return [self._arrived(point) for point in along(self.curve, tasks)]
+        size = max(SHORTEST, -(-len(tasks) // self.chains))
+        parts = [tasks[i : i + size] for i in range(0, len(tasks), size)]
+        try:
+            found = chain.from_iterable(self.run(parts))
+            points = [self._arrived(unpacked(point, self.curve)) for point in found]
+        except BrokenProcessPool as error:
+            raise RuntimeError(
+                "a worker process died before it answered: out of memory, killed, or started from "
+                'a script without if __name__ == "__main__":; use fewer workers or workers=1'
+            ) from error
+        if len(points) != len(tasks):
+            raise ValueError(
+                f"workers gave {len(points)} points for {len(tasks)} values of beta; a map-like "
+                "callable returns one result for each item, in order"
+            )
+        return points
+
+    def _arrived(self, point: Solution) -> Solution:
+        self.done += 1
+        if self.callback is not None:
+            self.callback(self.done, point)
+        return point
+
+
+def next_tasks(points: Sequence[Solution], spacing: float, convex: bool) -> list[Task]:
+    """Return the β worth solving next, the widest chord first, each warm from its lower end."""
+    if not convex:  # as if each were the optimum, to place points where the found ones tell most
+        points = [replace(point, lower_bound=point.objective) for point in points]
+    sandwich = Sandwich.of(points, True)
+    widths, slopes = sandwich.widths(), sandwich.slopes()
+    inside = (slopes > sandwich.beta[:-1]) & (slopes < sandwich.beta[1:])
+    by_beta = {point.beta: point for point in points}
+    return [
+        (float(slopes[i]), by_beta[float(sandwich.beta[i])])
+        for i in np.argsort(-widths, kind="stable")
+        if widths[i] > spacing and inside[i]
+    ]
+
+
+def along(curve: Curve, tasks: Iterable[Task]) -> Iterator[Solution]:
+    """Yield a point for each task, warm from the one before it unless the task says otherwise."""
+    point = None
+    for beta, start in tasks:
+        point = curve.at(beta, point if start is None else start)
+        yield point
+
+
+SHARED = ("p", "cost", "decoder")
+"""What a point may share with its curve; it is not sent back from another process."""
+
+ABSENT = locked(np.zeros(0))
+_curve: list[Curve] = []  # of a worker process, sent there once
+
+
+def remember(curve: Curve) -> None:
+    """Keep the curve of this worker process."""
+    _curve[:] = [curve]
+
+
+def solve_chain(tasks: Iterable[Task], curve: Curve | None = None) -> list[Solution]:
+    """Return the points of a chain, without the tables that they share with their curve."""
+    curve = _curve[0] if curve is None else curve
+    return [packed(point, curve) for point in along(curve, tasks)]
+
+
+def packed(point: Solution, curve: Curve) -> Solution:
+    """Return a point without the tables that it shares with its curve."""
+    same = [name for name in SHARED if getattr(point, name) is getattr(curve, name, point)]
+    absent: dict[str, Any] = dict.fromkeys(same, ABSENT)
+    return replace(point, **absent)
+
+
+def unpacked(point: Solution, curve: Curve) -> Solution:
+    """Return a point with its tables back."""
+    tables: dict[str, Any] = {}
+    for name in SHARED:
+        if isinstance(table := getattr(point, name), np.ndarray) and table.size == 0:
+            tables[name] = getattr(curve, name)
+    return replace(point, **tables) if tables else point
+
+
+@contextmanager
+def spread_over(
+    workers: Workers, curve: Curve, tasks: int
+) -> Iterator[tuple[Callable[..., Any] | None, int]]:
+    """Give a function that solves chains of tasks, or None, and how many can run side by side.
+
+    Processes end with the block, also on Ctrl-C. They are never forked, as a fork copies locks
+    that threads hold.
+    """
+    if callable(workers):
+        yield lambda chains: workers(partial(solve_chain, curve=curve), chains), 8
+        return
+    count = min(_as_workers(workers), -(-tasks // SHORTEST))
+    if count == 1:
+        yield None, 1
+        return
+    how = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+    context = multiprocessing.get_context(how)
+    with ProcessPoolExecutor(count, context, remember, (curve,)) as pool:
+        try:
+            yield partial(pool.map, solve_chain), 4 * count
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _as_workers(workers: Any) -> int:
+    """Return a number of processes, at most 4 for each processor."""
+    try:
+        count = as_count("workers", workers, low=-1)
+    except TypeError:
+        raise TypeError(
+            f"workers must be an integer or a map-like callable, not {workers!r}"
+        ) from None
+    if count == 0:
+        raise ValueError("workers is 0, but must be at least 1, or -1 for all processors")
+    processors = os.cpu_count() or 1
+    return processors if count == -1 else min(count, 4 * processors)
+
+
+@dataclass(frozen=True)
+class Sandwich:
+    """The two bounds of a frontier: tangents from below, chords from above.
+
+    The points lie in the order of β, each β once, so R falls and D rises. The tangent at a point
+    is proven, D + βR ≥ L with L its lower bound; at β = ∞ it is upright, and L bounds D at rates
+    up to R. Neighbouring tangents meet at a corner T, and the polygon is widest there.
+    """
+
+    beta: Array
+    R: Array
+    D: Array
+    bound: Array
+    convex: bool
+
+    @classmethod
+    def of(cls, points: Sequence[Solution], convex: bool) -> Sandwich:
+        """Sort points, and leave out what has the β of another."""
+        rows = np.array([(s.beta, s.R, s.D, s.lower_bound) for s in points])
+        rows = rows[np.unique(rows[:, 0], return_index=True)[1]]
+        beta, R, D, bound = rows.T
+        return cls(beta, R, D, bound, convex)
+
+    def lower(self, rate: Array) -> Array:
+        """Return the greatest lower bound on D that the tangents prove at a rate."""
+        below = self._sloped(rate)
+        if self.beta[-1] == np.inf:
+            end = self.R[-1] if self.convex else 0.0  # a local search may end at a larger rate
+            below = np.where(rate <= end, np.maximum(below, self.bound[-1]), below)
+        return below
+
+    def _sloped(self, rate: Array) -> Array:
+        """Return the greatest lower bound of all tangents but an upright one."""
+        below = np.full(rate.shape, -np.inf)
+        with np.errstate(over="ignore"):  # at a rate beyond measure a tangent says nothing
+            for beta, bound in zip(self.beta, self.bound, strict=True):
+                if beta < np.inf:
+                    np.maximum(below, bound - beta * rate, out=below)
+        return below
+
+    def upper(self, rate: Array) -> Array:
+        """Return the least D known to be possible at a rate: chords, or steps if not convex."""
+        R, D = self.reached()
+        step = D[np.maximum(np.searchsorted(R, rate, side="right") - 1, 0)]
+        top = np.interp(rate, R, D) if self.convex else step
+        return np.where(rate < R[0], np.inf, top)
+
+    def reached(self) -> tuple[Array, Array]:
+        """Return rates, rising, each with the least D reached up to it."""
+        order = np.lexsort((self.D, self.R))
+        R, first = np.unique(self.R[order], return_index=True)
+        return R, np.minimum.accumulate(self.D[order])[first]
+
+    def corners(self) -> tuple[Array, Array]:
+        """Return T between each point and the next, at a rate between theirs.
+
+        Beside an upright tangent T is the limit from the right, where the bound jumps.
+        """
+        rise, run = np.diff(self.bound), np.diff(self.beta)
+        upright = np.isinf(run)
+        R = np.where(upright, self.R[1:], rise / np.where(upright, 1.0, run))
+        R = np.clip(R, np.minimum(self.R[1:], self.R[:-1]), np.maximum(self.R[1:], self.R[:-1]))
+        return R, self._sloped(R)
+
+    def outline(self) -> tuple[Array, Array, Array]:
+        """Return rates, rising, with both bounds, straight between them; a step is two of them."""
+        rates = np.unique(np.concatenate([self.R, self.corners()[0]]))
+        if self.convex:
+            return rates, self._sloped(rates), self.upper(rates)
+        R, D = self.reached()
+        before = D[np.maximum(np.searchsorted(R, rates) - 1, 0)]
+        steps = np.stack([before, self.upper(rates)], axis=1).ravel()
+        rates = np.repeat(rates, 2)
+        return rates, self._sloped(rates), steps
+
+    def widths(self) -> Array:
+        """Return the distance of T from the chord above it, for each chord.
+
+        In units of the ranges of R and D, so that the unit of cost does not matter. No point of
+        the frontier is further from its chord. If not convex, the distance is that in D from the
+        corner of each step to the tangents below.
+        """
+        across, up = float(np.ptp(self.R)) or 1.0, float(np.ptp(self.D)) or 1.0
+        if not self.convex:
+            R, D = self.reached()
+            return np.maximum(D[:-1] - self._sloped(R[1:]), 0.0) / up
+        R, D = self.corners()
+        height = np.maximum(self.upper(R) - D, 0.0) / up
+        run, rise = np.abs(np.diff(self.R)) / across, np.diff(self.D) / up
+        length = np.hypot(run, rise)
+        return height * np.divide(run, length, out=np.zeros_like(run), where=length > 0)
+
+    def slopes(self) -> Array:
+        """Return the β of the chord between each point and the next, NaN where there is none."""
+        run = self.R[:-1] - self.R[1:]
+        rise = np.diff(self.D)
+        sloped = (run > 0) & (rise > 0)
+        return np.where(sloped, rise / np.where(sloped, run, 1.0), np.nan)
+
+    def arc(self, rate: Array) -> Array:
+        """Return D at a rate, on the parabolas that touch both tangents between two points."""
+        R = np.minimum.accumulate(self.R)
+        i = np.clip(np.searchsorted(-R, -rate), 1, R.size - 1)
+        T, height = self.corners()
+        t = _share(R[i - 1], T[i - 1], R[i], rate)
+        return _blend(self.D[i - 1], height[i - 1], self.D[i], t)
+
+    def arc_inverse(self, distortion: Array) -> Array:
+        """Return R at a distortion, on the same parabolas."""
+        D = np.maximum.accumulate(self.D)
+        i = np.clip(np.searchsorted(D, distortion), 1, D.size - 1)
+        T, height = self.corners()
+        t = _share(D[i - 1], height[i - 1], D[i], distortion)
+        return _blend(self.R[i - 1], T[i - 1], self.R[i], t)
+
+
+def _share(a: Array, b: Array, c: Array, x: Array) -> Array:
+    """Return the t in [0, 1] at which (1 − t)² a + 2t(1 − t) b + t² c is x; b lies between."""
+    first, curve = b - a, a - 2 * b + c
+    root = np.sqrt(np.maximum(first**2 + curve * (x - a), 0.0))
+    below = first + np.copysign(root, c - a)
+    return np.clip(np.divide(x - a, below, out=np.zeros_like(below), where=below != 0), 0.0, 1.0)
+
+
+def _blend(a: Array, b: Array, c: Array, t: Array) -> Array:
+    return np.asarray((1 - t) ** 2 * a + 2 * t * (1 - t) * b + t**2 * c)

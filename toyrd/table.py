@@ -1,0 +1,452 @@
+"""Rate-distortion for any cost table, such as a fixed decoder's: convex, solved and certified.
+
+Notation: cost[x, z] is a real table, +∞ where a pair is forbidden; a point of the curve is a β
+with a marginal m, because the encoder is then e(z|x) ∝ m(z) exp(−cost(x, z)/β). On a straight
+piece all optimal m share one β, so mixing m moves along the piece.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import cached_property
+from itertools import islice
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.optimize import brentq, linprog
+from scipy.special import logsumexp
+
+from .checks import (
+    Array,
+    as_cost,
+    as_count,
+    as_distribution,
+    as_number,
+    frozen,
+    has_shape,
+    locked,
+    one_of,
+)
+from .curve import EPS, MET, Curve, Solution, Status, Target, announced, as_history
+from .kernel import Kernel, blahut_arimoto, cover, newton
+
+Method = Literal["newton", "blahut-arimoto"]
+METHODS = ("newton", "blahut-arimoto")
+
+SHARP = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
+"""Of HiGHS: the least that it takes."""
+
+FAR = 1e7
+"""The β, in units of the largest cost, whose tangent bounds D at β = ∞."""
+
+SHARPER = 1e-12
+"""Tolerance of a β in a search at the most: the ends of a mixture add their gaps."""
+
+NEAR, FINE, MOST = 4.0, 1e-6, 200
+"""Ratio of β within which secants are tried; rates too close for a straight piece; steps."""
+
+
+class TableCurve(Curve):
+    """The curve of one source and cost, certified at every β."""
+
+    def __init__(
+        self,
+        p: Array,
+        cost: Array,
+        *,
+        decoder: Array | None = None,
+        marginal: Array | None = None,
+        method: Method = "newton",
+        tol: float = 1e-10,
+        max_iter: int | None = None,
+    ) -> None:
+        one_of("method", method, METHODS)
+        self.p, self.cost, self.decoder, self.marginal = frozen(p), cost, decoder, marginal
+        self.method = method
+        self.tol = as_number("tol", tol, low=0, open_low=True)
+        cap = (200 if method == "newton" else 100_000) if max_iter is None else max_iter
+        self.max_iter = as_count("max_iter", cap, low=0)
+        self.alive = p > 0
+        self.columns = np.arange(cost.shape[1]) if marginal is None else np.flatnonzero(marginal)
+        whole = self.alive.all() and marginal is None
+        self.live_p = p[self.alive]
+        self.live_cost = cost if whole else cost[np.ix_(self.alive, self.columns)]
+        stuck = np.flatnonzero(self.live_cost.min(axis=1) == np.inf)
+        if stuck.size:
+            symbol = np.flatnonzero(self.alive)[stuck[0]]
+            raise ValueError(
+                f"marginal gives no mass to any latent that symbol {symbol} may use; "
+                "every row needs a latent of finite cost with marginal > 0"
+            )
+
+    @property
+    def unit(self) -> str:
+        """Of D: nats for a decoder, and what the costs are in for a bare cost."""
+        return "units of cost" if self.decoder is None else "nats"
+
+    def at(
+        self, beta: float, start: Solution | None = None, *, tol: float | None = None
+    ) -> Solution:
+        """Return the optimum at β, warm from another point's marginal if that can help."""
+        warm = start is not None and self.method == "newton"
+        return self.from_marginal(beta, start.m if start is not None and warm else None, tol=tol)
+
+    def from_marginal(self, beta: float, m: Array | None, *, tol: float | None = None) -> Solution:
+        """Return the optimum at β from a marginal, or from a cold start."""
+        kernel = Kernel(self.live_p, self.live_cost, beta)
+        if self.marginal is not None:
+            return self._point(kernel, self.marginal[self.columns], 0.0)
+        if beta == np.inf and np.isfinite(self.live_cost).all(axis=0).any():
+            return self._collapsed(kernel)
+        m = self._first(kernel, m)
+        threshold = kernel.threshold(tol or self.tol, kernel.objective(kernel.mixture(m)[1]))
+        steps = (
+            newton(kernel, m, threshold) if self.method == "newton" else blahut_arimoto(kernel, m)
+        )
+        rows = []
+        for m, c in islice(steps, self.max_iter + 1):
+            rows.append(kernel.row(m, c))
+            if (excess := float(c.max())) <= threshold:
+                break
+        if beta == np.inf and excess <= threshold:
+            return self._forbidding(kernel, m, rows)
+        return self._point(kernel, m, excess, rows)
+
+    def evaluate(self, beta: float, m: Array) -> Solution:
+        """Certify a marginal at β as it is."""
+        kernel = Kernel(self.live_p, self.live_cost, beta)
+        m = m[self.columns]
+        fixed = self.marginal is not None
+        excess = 0.0 if fixed else float(kernel.excess(kernel.mixture(m)[1]).max())
+        return self._point(kernel, m, excess)
+
+    def _first(self, kernel: Kernel, m: Array | None) -> Array:
+        """Return the marginal to start from."""
+        if self.method == "newton":
+            return cover(kernel, m)
+        first = np.full(self.cost.shape[1], 1 / self.cost.shape[1]) if m is None else m
+        lost = np.flatnonzero(kernel.offset + kernel.mixture(first)[1] < 1e-300)
+        if lost.size:
+            symbol = np.flatnonzero(self.alive)[lost[0]]
+            raise ValueError(
+                f"start gives no mass to a latent that symbol {symbol} may use; Blahut-Arimoto "
+                "never revives one, so start from m(z) > 0 for every z"
+            )
+        return first
+
+    def _collapsed(self, kernel: Kernel) -> Solution:
+        """Return the best single latent: at β = ∞ only R = 0 counts, and then D."""
+        m = np.zeros(self.cost.shape[1])
+        m[np.argmin(self.live_p @ self.live_cost)] = 1.0
+        return self._point(kernel, m, 0.0)
+
+    def _forbidding(self, kernel: Kernel, m: Array, rows: Iterable[tuple[float, ...]]) -> Solution:
+        """Return the point of β = ∞ where no single latent suits all: the least R, then D.
+
+        Just above the least R a nat buys D without limit, so that D is known to about 1e-7 of
+        the costs: its bound is the tangent of a large β.
+        """
+        found = cheapest(kernel, m)
+        excess = float(kernel.excess(kernel.mixture(found)[1]).max())
+        point = self._point(kernel, found, excess, rows)
+        unit = float(np.abs(self.live_cost[np.isfinite(self.live_cost)]).max()) or 1.0
+        tangent = self.from_marginal(FAR * unit, point.m)
+        gap = point.gap + max(0.0, point.D - (tangent.lower_bound - tangent.beta * point.R))
+        status = Status.CERTIFIED if gap <= self.tol + 1e3 * unit / FAR else Status.STOPPED
+        return replace(point, gap=gap, lower_bound=point.D - gap, status=status)
+
+    def _point(
+        self, kernel: Kernel, m: Array, excess: float, rows: Iterable[tuple[float, ...]] = ()
+    ) -> Solution:
+        D, R, objective = kernel.measure(m)
+        nats = float(np.log1p(max(0.0, excess)))
+        gap = (kernel.beta * nats if kernel.beta < np.inf else 0.0) + kernel.rounding(objective)
+        history = as_history(rows)
+        full = np.zeros(self.cost.shape[1])
+        full[self.columns] = m
+        optimal = excess <= kernel.threshold(self.tol, objective)
+        return Solution(
+            target=Target("beta", kernel.beta),
+            status=Status.CERTIFIED if optimal else Status.STOPPED,
+            beta=kernel.beta,
+            D=D,
+            R=R,
+            objective=objective,
+            lower_bound=objective - gap,
+            gap=gap,
+            nats=nats + 4 * EPS * (4 + math.log2(self.p.size)),
+            p=self.p,
+            m=locked(full),
+            cost=self.cost,
+            decoder=self.decoder,
+            iterations=max(0, history.size - 1),
+            history=history,
+        )
+
+    @cached_property
+    def ends(self) -> tuple[Solution, Solution]:
+        """The points of β = 0 and β = ∞."""
+        return self.at(0.0), self.at(np.inf)
+
+    def meet(self, target: Target, *, guess: float | None = None) -> Solution:
+        """Return the optimum at a rate or a distortion; an error if it is out of reach."""
+        self.refuse_beyond(target)
+        return target.restate(self.nearest(target, guess=guess))
+
+    def refuse_beyond(self, target: Target) -> None:
+        """Raise if a target lies beyond the ends of the curve."""
+        low, high, slack = self._range(target)
+        if target.value < low - slack or (target.name == "rate" and target.value > high + slack):
+            raise unreachable(target, *self.ends)
+
+    def _range(self, target: Target) -> tuple[float, float, float]:
+        """Return the reachable range of a target, and by how much rounding may blur it."""
+        finest, coarsest = self.ends
+        if target.name == "rate":
+            low, high, unit = coarsest.R, finest.R, 1.0
+        else:
+            low, high, unit = finest.D, coarsest.D, min(1.0, coarsest.D - finest.D)
+        return low, high, MET * unit + 4 * EPS * max(abs(low), abs(high))
+
+    def nearest(self, target: Target, *, guess: float | None = None) -> Solution:
+        """Return the point of the curve that meets a target, or the end that comes nearest."""
+        finest, coarsest = self.ends
+        low, high, slack = self._range(target)
+        if target.value <= low:  # just above it the slope may be without limit: no slack
+            return coarsest if target.name == "rate" else finest
+        if target.value >= high - 1e-3 * slack:
+            return finest if target.name == "rate" else coarsest
+        return self._sought(target, guess)
+
+    def _sought(self, target: Target, guess: float | None) -> Solution:
+        """Search between the ends; see `next_beta` for the steps.
+
+        A chord below which nothing lies is a straight piece, and its ends are mixed.
+        """
+        low, high = self.ends
+        point, beta, stays = None, guess or chord(low, high), 0
+        for step in range(MOST):
+            if not low.beta < beta < high.beta:
+                break
+            point = self.at(beta, point, tol=min(0.4 * self.tol, SHARPER))
+            excess = target.excess(point.D, point.R)
+            if abs(excess) <= 1e-3 * MET * self._unit(target, beta):
+                return point
+            below = low.D + beta * low.R - point.objective
+            if low.R - high.R > FINE and below <= 1e-12 * (abs(point.objective) + beta):
+                mixed = self._mixed(target, low, high, beta)
+                if mixed.converged and abs(target.excess(mixed.D, mixed.R)) <= MET:
+                    return mixed
+            low, high = (point, high) if excess > 0 else (low, point)
+            stays = max(stays, 0) + 1 if excess > 0 else min(stays, 0) - 1
+            beta = next_beta(target, low, high, stays, step)
+        if low.beta == 0 or high.beta == np.inf:  # a jump there: keep to the target
+            return high if target.name == "rate" else low
+        return self._mixed(target, low, high, low.beta)
+
+    def _unit(self, target: Target, beta: float) -> float:
+        """Return the miss that changes neither quantity by more than 1."""
+        span = min(1.0, self.ends[1].D - self.ends[0].D)
+        return min(1.0, span / beta) if target.name == "rate" else min(span, beta)
+
+    def _mixed(self, target: Target, low: Solution, high: Solution, beta: float) -> Solution:
+        """Return the mixture of two marginals that meets the target at β, as near as can be."""
+        kernel = Kernel(self.live_p, self.live_cost, beta)
+
+        def mixture(share: float) -> Array:
+            return (1 - share) * low.m + share * high.m
+
+        def excess(share: float) -> float:
+            return target.excess(*kernel.measure(mixture(share)[self.columns])[:2])
+
+        if not excess(0.0) > 0 > excess(1.0):
+            return self.evaluate(
+                beta, min((low, high), key=lambda s: abs(target.excess(s.D, s.R))).m
+            )
+        return self.evaluate(beta, mixture(float(brentq(excess, 0, 1, xtol=1e-16, rtol=1e-15))))
+
+
+def unreachable(target: Target, finest: Solution, coarsest: Solution) -> ValueError:
+    """Return the error for a target beyond the points of β = 0 and β = ∞."""
+    low, high = (coarsest.R, finest.R) if target.name == "rate" else (finest.D, coarsest.D)
+    return ValueError(
+        f"{target.name} is {target.value!r}, but the reachable range is {low:.12g} to {high:.12g}"
+    )
+
+
+def chord(low: Solution, high: Solution) -> float:
+    """Return the slope of the straight line between two points."""
+    return (high.D - low.D) / max(low.R - high.R, EPS**2)
+
+
+def next_beta(target: Target, low: Solution, high: Solution, stays: int, step: int) -> float:
+    """Return the β to try next between two points, of which one lies on each side of the target.
+
+    By convexity the slope of their chord lies between their β, however far apart these are;
+    close by, two steps of three are secants in log β, which end sooner. `stays` counts how
+    often in a row the upper point has stayed (below 0 the lower): its weight is then halved,
+    which is the Illinois rule.
+    """
+    far, apart = high.beta > NEAR * low.beta, low.R - high.R > FINE
+    if far or (apart and step % 3 == 0):
+        return chord(low, high)
+    first = target.excess(low.D, low.R) * 0.5 ** max(0, -stays - 1)
+    second = target.excess(high.D, high.R) * 0.5 ** max(0, stays - 1)
+    ratio = high.beta / low.beta
+    beta = low.beta * ratio ** (first / (first - second))
+    return beta if low.beta < beta < high.beta else low.beta * math.sqrt(ratio)
+
+
+def cheapest(kernel: Kernel, m: Array) -> Array:
+    """Return, of all marginals of m's R, that of least D at β = ∞.
+
+    They are those of sum 1 with the same g, so this is a linear programme; in m(z) relative to
+    the least g that allows it, all entries lie between 0 and 1.
+    """
+    g = kernel.offset + kernel.mixture(m)[1]
+    allowed = kernel.table > 0
+    share = np.min(np.where(allowed, g[:, None], np.inf), axis=0, initial=1.0)
+    rows = np.vstack([np.where(allowed, share / g[:, None], 0.0), share])
+    above = np.where(allowed, kernel.cost - kernel.floor[:, None], 0.0)
+    price = kernel.p @ (rows[:-1] * (above / max(float(above.max()), 1e-300)))
+    ones = np.ones(len(rows))
+    found = linprog(price, A_eq=rows, b_eq=ones, bounds=(0, None), options=SHARP)
+    if found.x is None:
+        return m
+    x, used = found.x, found.x > 0
+    x[used] += np.linalg.lstsq(rows[:, used], ones - rows @ x, rcond=None)[0]
+    answer = np.maximum(x, 0.0) * share
+    return np.asarray(answer / answer.sum())
+
+
+def rate_distortion(
+    p: ArrayLike,
+    cost: ArrayLike,
+    *,
+    beta: float | None = None,
+    rate: float | None = None,
+    distortion: float | None = None,
+    start: ArrayLike | None = None,
+    method: Method = "newton",
+    tol: float = 1e-10,
+    max_iter: int | None = None,
+) -> Solution:
+    r"""Minimise D + βR, or D at a rate, or R at a distortion, for any cost table.
+
+    .. math:: \min_{e, m} \sum p\,e\,(\text{cost} + β \log(e/m))
+              = \min_m -β \sum_x p \log \sum_z m\,e^{-\text{cost}/β}
+
+    The problem is convex, and the answer is certified: with c(z) = Σ_x p A / g, no marginal
+    is better than m by more than β log max c.
+
+    Parameters
+    ----------
+    p : array_like, shape (n_x,)
+        Source distribution; symbols of probability 0 are legal.
+    cost : array_like, shape (n_x, n_z)
+        Any real table, +∞ where a pair is forbidden.
+    beta : float, optional
+        Price of a nat, 0 to ∞. At 0: the least D, then the least R. At ∞: the least R,
+        then the least D. Exactly one of `beta`, `rate`, `distortion` is given.
+    rate : float, optional
+        Target for R in nats, met to 1e-10.
+    distortion : float, optional
+        Target for D in units of cost, met to 1e-10; one beyond the largest useful D is slack.
+    start : array_like, optional
+        Marginal (n_z,) to start from; at a rate or distortion each β starts from the last one.
+    method : {"newton", "blahut-arimoto"}
+        The fast method, or the textbook iteration step by step, for teaching.
+    tol : float
+        Largest gap of a converged answer; where costs are so large that rounding alone
+        exceeds it, a gap at the level of rounding is enough.
+    max_iter : int, optional
+        Cap on iterations for each β.
+
+    Returns
+    -------
+    Solution
+        With ``.e``, ``.m``, ``.D``, ``.R`` and the certificate.
+
+    Raises
+    ------
+    ValueError
+        If an argument breaks a rule or a target cannot be reached; the range is named.
+    TypeError
+        If text or an array stands where a number belongs.
+
+    Examples
+    --------
+    The binary symmetric channel has R = log 2 − h(D):
+
+    >>> answer = rate_distortion([0.5, 0.5], [[0, 1], [1, 0]], distortion=0.1)
+    >>> round(answer.R, 10)
+    0.3680642072
+    >>> answer.gap < 1e-10
+    True
+
+    References
+    ----------
+    Blahut (1972) and Arimoto (1972) for the updates and c; Wang (2007) for Newton steps on
+    the support of a mixture.
+    """
+    p = as_distribution("p", p)
+    table = as_cost("cost", cost, p)
+    target = Target.of(beta=beta, rate=rate, distortion=distortion)
+    tol = as_number("tol", tol, low=0, open_low=True)
+    curve = TableCurve(p, table, method=method, tol=tol, max_iter=max_iter)
+    if start is not None:
+        first = as_distribution("start", start)
+        has_shape("start", first, table.shape[1:])
+        if target.name == "beta":
+            return announced(curve.from_marginal(target.value, first))
+    return curve.solve(target)
+
+
+def check(solution: Solution) -> tuple[float, float]:
+    r"""Recompute the lower bound and the gap of a solution from p, cost, m and β alone.
+
+    .. math:: D + βR ≥ -β \sum_x p \log g - β \log \max_z c, \quad g = \sum_z m e^{-cost/β},
+              \quad c = \sum_x p e^{-cost/β} / g
+
+    Parameters
+    ----------
+    solution : Solution
+        With 0 < β < ∞. Its columns of cost are taken as all that there are; what other rows of
+        a family could do, or another decoder, is not looked at.
+
+    Returns
+    -------
+    lower_bound, gap : float
+        Of the objective, in the solution's units: nats, or units of cost.
+
+    Raises
+    ------
+    ValueError
+        If β is 0 or ∞, where the formula has no meaning.
+
+    Examples
+    --------
+    >>> answer = rate_distortion([0.5, 0.5], [[0, 1], [1, 0]], distortion=0.1)
+    >>> bound, gap = check(answer)
+    >>> bool(abs(bound - answer.R) < 1e-12), gap < 1e-12
+    (True, True)
+
+    References
+    ----------
+    Blahut (1972), theorem 5; Arimoto (1972).
+    """
+    beta, target, live = solution.beta, solution.target, solution.p > 0
+    if not 0 < beta < np.inf:
+        raise ValueError(f"solution has beta = {beta:g}, but must have 0 < beta < inf")
+    p, log_A = solution.p[live], -solution.cost[live] / beta
+    log_g = logsumexp(log_A, b=solution.m, axis=1)
+    top = logsumexp(log_A - log_g[:, None], b=p[:, None], axis=0).max()
+    least = -beta * float(p @ log_g) - beta * max(0.0, float(top))
+    if target.name == "rate":
+        least -= beta * max(target.value, solution.R)
+    if target.name == "distortion":
+        least = (least - max(target.value, solution.D)) / beta
+    return least, target.objective(solution.D, solution.R) - least
