@@ -1,144 +1,213 @@
-"""A rigorous bound on c over a box of Gaussians, cut into cells until all of them are known.
+"""A proven bound on c for families whose log rows are concave, over cells of their box.
 
-Notation: c(θ) = Σ_x w exp(ℓ/β) with weights w; a cell is (μ low, μ high, τ low, τ high), with
-τ = 1/σ. In (τ, ν = μτ) it is a convex quadrilateral, where ℓ is concave: ℓ lies below its tangent
-T at the centre. What is convex, such as T − ℓ, is largest at one of the four corners.
+Notation: c(θ) = Σ_x w exp(ℓ_θ/β) with w = exp(log_weight); ends[:, 0] are the lowest and
+ends[:, 1] the highest θ of each cell. ℓ lies below its tangent T = ℓ₀ + slopes · move at the
+centre. What is convex in the move, such as exp T or T − ℓ, is largest at a corner of the cell.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from abc import ABC, abstractmethod
+from itertools import product
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from .checks import Array
+from .checks import Array, as_array, has_shape
 
-if TYPE_CHECKING:
-    from .gaussian import GaussianDecoder
+__all__ = ["Bound", "ConcaveRows"]
 
-__all__ = ["Cells"]
-
-MOST = 100_000
-"""How many cells the bound may look at; each takes a few microseconds."""
-
-
-Frame = tuple[Array, Array, Array, Array]
-"""For each cell its centre, ℓ₀ = ℓ there, T − ℓ₀ at the four corners, and max T − ℓ."""
+MOST = 25_000_000
+"""How many values of tangents at corners the bound may look at: some seconds of work."""
 
 
 class Bound(NamedTuple):
+    """An upper bound on c over a family, rows with c > 1 + goal, and whether it is proven."""
+
     top: float
     rows: Array
     proven: bool
 
 
-class Cells:
-    """Cover the box of a family by cells, and bound c on each of them."""
+class Cells(NamedTuple):
+    """Cells, centres, ℓ₀ there, how T varies along each θ, T − ℓ₀ at the corners, max T − ℓ."""
 
-    def __init__(self, family: GaussianDecoder) -> None:
-        self.family = family
-        low, high = family.widths
-        m0, m1 = _intervals(np.linspace(*family.means, 2 * family.n_x + 1))
-        t0, t1 = _intervals(np.geomspace(1 / high, 1 / low, 25))
-        ends = [m0[:, None], m1[:, None], t0, t1]
-        self.first = np.stack(np.broadcast_arrays(*ends), axis=-1).reshape(-1, 4)
-        self.frame = self._frame(self.first)
-
-    def bound(self, log_weight: Array, beta: float, goal: float) -> tuple[float, Array]:
-        """Return an upper bound on c, at most 1 + goal if it can be had, or points above it.
-
-        Rigorous up to rounding. It stops early where c > 1 + goal at the centre of a cell.
-        """
-        cells, frame, looked, bound = self.first, self.frame, 0, -1.0
-        while True:
-            upper, value = _bounds(frame, log_weight, beta, goal)
-            looked += len(cells)
-            high, open_ = value > goal, upper > goal
-            bound = max(bound, float(upper[~open_].max(initial=-1.0)))
-            if high.any() or not open_.any() or looked > MOST:
-                return 1 + max(bound, float(upper[open_].max(initial=-1.0))), frame[0][high]
-            cells = _quarters(cells[open_])
-            frame = self._frame(cells)
-
-    def _frame(self, cells: Array) -> Frame:
-        """Return for each cell its centre, ℓ there, T − ℓ₀ at the corners, and max T − ℓ."""
-        mean, tau = cells[:, :2].mean(axis=1), cells[:, 2:].mean(axis=1)
-        centres = np.stack([mean, 1 / tau], axis=1)
-        log_d, by_tau, by_nu = self.family.tangent(centres)
-        moves, kappa = [], np.zeros_like(log_d)
-        for end in (cells[:, [i, j]] for i in (0, 1) for j in (2, 3)):
-            to_tau, to_nu = end[:, 1] - tau, end[:, 0] * end[:, 1] - mean * tau
-            moves.append(by_tau * to_tau[:, None] + by_nu * to_nu[:, None])
-            corner = np.stack([end[:, 0], 1 / end[:, 1]], axis=1)
-            kappa = np.maximum(kappa, log_d + moves[-1] - self.family.log_rows(corner))
-        return centres, log_d, np.stack(moves), kappa
+    ends: Array
+    centre: Array
+    log_d: Array
+    spread: Array
+    moves: Array
+    kappa: Array
 
 
-def _bounds(frame: Frame, log_weight: Array, beta: float, goal: float) -> tuple[Array, Array]:
-    """Return for each cell an upper bound on c − 1, and c − 1 at its centre.
+class ConcaveRows(ABC):
+    r"""A family whose log rows are concave in θ, so that its bound on c is proven.
 
-    Σ w exp(T/β) is convex, so it is largest at a corner.
+    .. math:: ℓ_θ(x) ≤ ℓ_{θ_0}(x) + ∂ℓ_{θ_0}(x) · \text{move}(θ_0, θ)
+
+    A family of one's own has `box`, `log_rows` and `slopes`, and inherits `bound`. It says
+    ``sums_to_one = True`` if its rows are distributions, which makes the bound sharp near β = 1.
+    Where ℓ is concave in other coordinates η(θ), `move` is η(θ) − η(θ₀) times the inverse of
+    η'(θ₀), with η affine in each parameter, or in a rising or falling function of it.
+
+    Notes
+    -----
+    The proof holds up to rounding, about 1e-13. With more than three parameters the cells mostly
+    run out before the bound is sharp; it is a bound all the same.
+
+    Examples
+    --------
+    A coin, x = 0 or 1, of log-odds θ, and the largest 0.6 d(0|θ) + 0.9 d(1|θ):
+
+    >>> class Coin(ConcaveRows):
+    ...     box = np.array([[-2.0], [2.0]])
+    ...     sums_to_one = True
+    ...
+    ...     def log_rows(self, parameters):
+    ...         return parameters * [0, 1] - np.log1p(np.exp(parameters))
+    ...
+    ...     def slopes(self, parameters):
+    ...         return ([0, 1] - 1 / (1 + np.exp(-parameters)))[..., None]
+    >>> top, rows, proven = Coin().bound(np.log([0.6, 0.9]), beta=1.0, goal=-0.13)
+    >>> round(top, 3), len(rows), proven
+    (0.867, 0, True)
     """
-    _, log_d, moves, kappa = frame
-    value = (np.exp(log_weight + log_d / beta) - np.exp(log_d)).sum(axis=1)
-    with np.errstate(over="ignore"):
-        upper = np.exp(log_weight + (log_d + moves) / beta).sum(axis=2).max(axis=0) - 1
-    open_ = np.flatnonzero(upper > goal)
-    finer = _taylor(log_weight, beta, log_d[open_], moves[:, open_], kappa[open_])
-    upper[open_] = np.fmin(upper[open_], finer)
-    return upper, value
+
+    sums_to_one = False
+
+    @property
+    @abstractmethod
+    def box(self) -> Array:
+        """Lowest and highest parameters, shape (2, k)."""
+        ...
+
+    @abstractmethod
+    def log_rows(self, parameters: Array) -> Array:
+        """Return ℓ, shape (n_z, n_x), for parameters of shape (n_z, k)."""
+        ...
+
+    @abstractmethod
+    def slopes(self, parameters: Array) -> Array:
+        """Return the gradient of ℓ in the parameters, shape (n_z, n_x, k)."""
+        ...
+
+    def move(self, origin: Array, parameters: Array) -> Array:
+        """Return how far parameters lie from an origin, in coordinates in which ℓ is concave."""
+        return parameters - origin
+
+    def _middle(self, low: Array, high: Array) -> Array:
+        """Return the centres of cells."""
+        return np.asarray((low + high) / 2)
+
+    def bound(self, log_weight: Array, beta: float, goal: float) -> Bound:
+        """Bound c over the box, as sharply as 1 + goal, unless some rows are above that.
+
+        Parameters
+        ----------
+        log_weight : numpy.ndarray, shape (n_x,)
+            Logarithms of the weights of c = Σ exp(log_weight + ℓ/β); −∞ leaves a symbol out.
+        beta : float
+            Price of a nat, above 0.
+        goal : float
+            What c may be above 1.
+
+        Returns
+        -------
+        Bound
+            Where neither is known when the cells run out, `top` is above 1 + goal.
+        """
+        cells, looked, top = self._cells(self.box[None]), 0, -1.0
+        while True:
+            upper, value = self._bounds(cells, log_weight, beta, goal)
+            looked += cells.moves.size
+            high, above = value > goal, upper > goal
+            if high.any() or not above.any() or looked > MOST:
+                return Bound(1 + max(top, float(upper.max())), cells.centre[high], True)
+            top = max(top, float(upper.max(where=~above, initial=-1.0)))
+            cells = Cells(*(part[above] for part in cells))
+            cells = self._cells(self._halves(cells, log_weight, beta))
+
+    def _cells(self, ends: Array) -> Cells:
+        centre = self._middle(ends[:, 0], ends[:, 1])
+        n, k = centre.shape
+        log_d, slopes = self.log_rows(centre), self.slopes(centre)
+        corners = ends[:, list(product((0, 1), repeat=k)), np.arange(k)]
+        flat = corners.reshape(-1, k)
+        way = self.move(np.repeat(centre, 2**k, axis=0), flat).reshape(n, -1, k)
+        moves = way @ slopes.swapaxes(1, 2)
+        kappa = np.zeros_like(log_d)
+        if self.sums_to_one:
+            below = self.log_rows(flat).reshape(moves.shape)
+            kappa = np.maximum(0.0, (log_d[:, None] + moves - below).max(axis=1))
+        spread = np.abs(slopes) * np.ptp(way, axis=1, keepdims=True)
+        return Cells(ends, centre, log_d, spread, moves, kappa)
+
+    def _halves(self, cells: Cells, log_weight: Array, beta: float) -> Array:
+        """Return cells cut in two, across the parameter along which c varies most."""
+        exponents = log_weight + (cells.log_d + cells.moves.max(axis=1)) / beta
+        share = np.exp(exponents - exponents.max(axis=1, keepdims=True))
+        axis = (share[:, None] @ cells.spread)[:, 0].argmax(axis=1)
+        every = np.arange(axis.size)
+        low, high = cells.ends.copy(), cells.ends.copy()
+        low[every, 1, axis] = high[every, 0, axis] = cells.centre[every, axis]
+        return np.concatenate([low, high])
+
+    def _bounds(
+        self, cells: Cells, log_weight: Array, beta: float, goal: float
+    ) -> tuple[Array, Array]:
+        """Return for each cell an upper bound on c − 1, and c − 1 at its centre."""
+        power = np.exp(log_weight + cells.log_d / beta)
+        value = power.sum(axis=1) - 1
+        with np.errstate(over="ignore", invalid="ignore"):
+            exponents = log_weight + (cells.log_d[:, None] + cells.moves) / beta
+            upper = np.exp(exponents).sum(axis=2).max(axis=1) - 1
+        upper[np.isnan(upper)] = np.inf
+        if self.sums_to_one:
+            value = (power - np.exp(cells.log_d)).sum(axis=1)
+            above = np.flatnonzero(upper > goal)
+            finer = _taylor(Cells(*(part[above] for part in cells)), log_weight, beta)
+            upper[above] = np.fmin(upper[above], finer)
+        return upper, value
 
 
-def _taylor(log_weight: Array, beta: float, log_d: Array, moves: Array, kappa: Array) -> Array:
-    r"""Return an upper bound on c − 1 over cells that is sharp where β is near 1.
+def _taylor(cells: Cells, log_weight: Array, beta: float) -> Array:
+    r"""Return an upper bound on c − 1 that is sharp near β = 1, for rows that sum to 1.
 
-    As rows sum to 1, c − 1 = Σ f(ℓ) with f(ℓ) = w exp(ℓ/β) − exp(ℓ), which is small term by
-    term. ℓ lies below T by κ at the most. Taylor's theorem in T, and the mean value theorem
-    from T to ℓ, give
+    Then c − 1 = Σ f(ℓ) with f(ℓ) = w exp(ℓ/β) − exp(ℓ), which is small term by term. ℓ lies
+    below T by κ at the most. Taylor's theorem in T, and the mean value theorem from T to ℓ, give
 
     .. math:: c - 1 ≤ Σ f(ℓ_0) + f'(ℓ_0) (T - ℓ_0) + ½ (T - ℓ_0)^2 \max f'' + κ \max(-f')
 
     with the maxima over T − κ to T, but at least 0, and the linear part largest at a corner.
     """
-    s = 1 / beta
+    s, log_d, moves, kappa = 1 / beta, cells.log_d, cells.moves, cells.kappa
     row, power = np.exp(log_d), np.exp(log_weight + s * log_d)
-    linear = (moves * (s * power - row)).sum(axis=2).max(axis=0)
+    linear = (moves * (s * power - row)[:, None]).sum(axis=2).max(axis=1)
     with np.errstate(over="ignore", invalid="ignore"):
-        top, bottom = log_d + moves.max(axis=0), log_d + moves.min(axis=0) - kappa
+        top, bottom = log_d + moves.max(axis=1), log_d + moves.min(axis=1) - kappa
         ends = (s - 1) * bottom, (s - 1) * top
         falling = -np.expm1(log_weight + np.log(s) + np.minimum(*ends))  # −f' / exp ℓ
         bending = np.expm1(log_weight + 2 * np.log(s) + np.maximum(*ends))  # f'' / exp ℓ
-        rest = kappa * np.maximum(falling, 0) + 0.5 * (moves**2).max(axis=0) * np.maximum(
-            bending, 0
-        )
+        rest = kappa * np.maximum(falling, 0)
+        rest += 0.5 * (moves**2).max(axis=1) * np.maximum(bending, 0)
         return np.asarray((power - row).sum(axis=1) + linear + (np.exp(top) * rest).sum(axis=1))
 
 
-def _intervals(points: Array) -> tuple[Array, Array]:
-    """Return the ends of the intervals between points, or one interval of no length."""
-    points = np.unique(points)
-    return (points[:-1], points[1:]) if points.size > 1 else (points, points)
+def as_masses(joint: ArrayLike, n_x: int) -> Array:
+    """Return joint masses p(x) e(z|x), checked."""
+    table = as_array("joint", joint, ndim=2)
+    has_shape("joint", table, (len(table), n_x))
+    if not (table.min() >= 0 and 0 < table.sum() < np.inf):
+        raise ValueError("joint must hold masses p(x) e(z|x): finite, not negative, not all 0")
+    return table
 
 
-def _quarters(cells: Array) -> Array:
-    """Return each cell cut in four."""
-    mean, tau = cells[:, :2].mean(axis=1), cells[:, 2:].mean(axis=1)
-    low_mean, high_mean, low_tau, high_tau = cells.T
-    parts = [
-        np.stack([m0, m1, t0, t1], axis=1)
-        for m0, m1 in ((low_mean, mean), (mean, high_mean))
-        for t0, t1 in ((low_tau, tau), (tau, high_tau))
-    ]
-    return np.concatenate(parts)
-
-
-def searched(family, grid, log_weight, beta, goal):
-    def c(theta):
-        return np.exp(log_weight + family.log_rows(theta) / beta).sum(axis=1)
-    values = c(grid)
-    theta = grid[np.argsort(-values)[:40]]
-    for _ in range(200):
+def searched(family, starts, log_weight, beta, goal):
+    """TEMP."""
+    theta = starts
+    for _ in range(300):
         q = np.exp(log_weight + family.log_rows(theta) / beta)
         theta = family.fit(q, theta)
-    values = c(theta)
+    values = np.exp(log_weight + family.log_rows(theta) / beta).sum(axis=1)
     return Bound(float(values.max()), theta[values > 1 + goal], False)

@@ -116,7 +116,7 @@ class Target:
         Where the point falls short of its target, that of the target itself is the lower.
         """
         beta, gap, nats = found.beta, found.gap, found.nats
-        short = max(0.0, -self.excess(found.D, found.R))
+        short = max(0.0, self.value - (found.R if self.name == "rate" else found.D))
         priced = 0 < beta < np.inf
         if self.name == "rate":
             gap = gap + beta * short if priced else gap

@@ -214,7 +214,7 @@ class FamilyCurve(Curve):
         if target.name == "beta":
             return self._with_rows(curve.at(target.value), theta)
         point = curve.nearest(target, guess=guess)
-        if np.count_nonzero(point.m) > self.p.size + 1 and 0 < point.beta < np.inf:
+        if np.count_nonzero(point.m) > np.count_nonzero(self.p) + 1 and 0 < point.beta < np.inf:
             point = curve.evaluate(point.beta, sparser(point))
         return self._with_rows(point, theta)
 
@@ -314,7 +314,7 @@ class FamilyCurve(Curve):
 
 
 def sparser(point: Solution) -> Array:
-    """Return weights with the same g, D and sum, above 0 for as many columns as that takes.
+    """Return weights with the same g and D, above 0 for as many columns as that takes.
 
     As Carathéodory's theorem is proven: along a v that changes none of them until a weight is
     0, again and again.
@@ -322,14 +322,14 @@ def sparser(point: Solution) -> Array:
     m, live = point.m.copy(), point.p > 0
     log_A = -point.cost[live] / point.beta
     A = np.exp(log_A - logsumexp(log_A, b=m, axis=1, keepdims=True))
-    kept = np.vstack([A, point.p[live] @ xlogy(A, A), np.ones(m.size)])
+    kept = np.vstack([A, point.p[live] @ xlogy(A, A)])  # c = Σ p A = 1 keeps the sum of m
     while (used := np.flatnonzero(m)).size > len(kept):
         v = np.linalg.svd(kept[:, used])[2][-1]
         v *= np.sign(v[np.argmax(np.abs(v))])
         room = np.where(v > 0, m[used] / np.where(v > 0, v, 1.0), np.inf)
         m[used] = np.maximum(m[used] - room.min() * v, 0.0)
         m[used[np.argmin(room)]] = 0.0
-    return m
+    return np.asarray(m / m.sum())
 
 
 def bound(family: GlobalFamily, grid: Array, log_weight: Array, beta: float, goal: float) -> Bound:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, Any, NoReturn
+from typing import Any, NoReturn
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
@@ -54,9 +54,10 @@ def figure_style() -> Iterator[None]:
         # The title is put where it is by default, so that it is not searched for at every draw.
         mpl.rc("axes", titlesize=7.5, titlepad=3, titley=1.0, labelpad=1.5, linewidth=0.6)
         mpl.rc("legend", fontsize=7)
-        for axis in ("xtick", "ytick"):
-            mpl.rc(axis, labelsize=7)
-            mpl.rc(f"{axis}.major", size=2.5, width=0.6, pad=2)
+        mpl.rc("xtick", labelsize=7)
+        mpl.rc("ytick", labelsize=7)
+        mpl.rc("xtick.major", size=2.5, width=0.6, pad=2)
+        mpl.rc("ytick.major", size=2.5, width=0.6, pad=2)
         mpl.rc("svg", hashsalt="toyrd")
         yield
 
@@ -67,7 +68,7 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise ValueError(message)
 
-    def _print_message(self, message: str, file: IO[str] | None = None) -> None:
+    def _print_message(self, message: str, file: Any = None) -> None:
         _say(message.rstrip("\n"))
 
 

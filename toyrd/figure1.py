@@ -1,87 +1,127 @@
-"""Figure 1 of the paper, computed: the phase diagram of rate and distortion on the toy.
+"""Figure 1 of the paper, computed: the phase diagram of rate and distortion (15 s).
 
-``python -m toyrd.figure1`` computes the frontiers of four kinds of model on the toy, draws them
-with the limits, the tangents of slope −1, the models of Figure 2 and random models, and prints
-the points where β = 1, in nats. Curves are arrays with rows (R, D).
+Left the whole plane of R and D, right the part where the frontiers leave D + R = H. No model lies
+below that line. Frontiers of three kinds of model lie above it: Gaussian decoder rows with a free
+marginal and a decoder with fixed, too wide rows, both certified, and Gaussian rows with a uniform
+marginal, the best found. Dots are random models. The points where β = 1 are printed in nats.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import Normal, Stroke
 
-from .checks import Array, as_count, as_rng
-from .class_data import toy_data
-from .figure import figure_parser, figure_style, progress, run, text_table
-from .figure2 import compute_columns
-from .frontier import Frontier, frontier
-from .gaussian import GaussianDecoder
-from .measures import entropy
-from .model import Model, best_decoder, best_marginal
-from .plotting_phase import Curve, Phase, plot_corner, plot_phase
-from .search import search
-from .sources import Source, toy_source
-
-__all__ = ["compute_phase", "draw_phase", "main"]
+from . import (
+    Frontier,
+    GaussianDecoder,
+    Model,
+    Solution,
+    Source,
+    alternate,
+    best_encoder,
+    frontier,
+    normalize,
+    solve,
+    toy_source,
+)
+from .checks import Array
+from .figure import PAGE, figure_parser, figure_style, number, progress, run, text_table
 
 WIDTH = 4.0
 """Of the rows of the worse decoder, in bins: the truth has 2.26 and 3.41."""
 
-BETAS = (0.05, 0.1, 0.2, 0.4, 0.6, 0.75, 0.9, 0.97, 1.0, 1.03, 1.1, 1.2, 1.35, 1.6, 1.9, 2.2)
-"""At which the uniform marginal is searched."""
-
 TOUCH = 1e-3
 """How far from 1 is β at the ends of the stretch on which a frontier touches D + R = H."""
+
+LOW = (0.05, 0.1, 0.2, 0.4, 0.6, 0.75, 0.9, 0.97, 1 - TOUCH)
+BETAS = (*LOW, 1.0, 1 + TOUCH, 1.03, 1.1, 1.2, 1.3, 1.4, 1.55, 1.7, 1.85, 2.0)
+"""Slopes at which frontiers are computed; the certified ones at 0 and ∞ too."""
+
+ROUGH, STEPS = 5, 40
+"""Steps from every start of a search, and then from the best of them."""
+
+_HALO = [Stroke(linewidth=2, foreground="white"), Normal()]
+_WORDS: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 7, "path_effects": _HALO}
+_ARROW: dict[str, Any] = {"arrowstyle": "-", "lw": 0.6, "shrinkA": 0, "shrinkB": 3}
+_BLUE, _ORANGE, _GREEN = "#0b3c6f", "#e07b39", "#3d7a3d"
+_UNIFORM: dict[str, Any] = {"ls": (0, (4, 2)), "marker": "s", "ms": 2.5, "mfc": "white"}
+_MARKS: tuple[dict[str, Any], ...] = (
+    {"marker": "*", "ms": 7},
+    {"marker": "D", "ms": 4.5},
+    {"marker": "o", "ms": 10, "fillstyle": "none"},
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Phase:
+    """What the phase diagram shows; points are rows (R, D) in nats.
+
+    Parameters
+    ----------
+    H : float
+        Entropy of the data.
+    gaussian, fixed : Frontier
+        Of Gaussian decoder rows, and of a table, both with a free marginal.
+    uniform : numpy.ndarray, shape (n, 2)
+        The best models found with Gaussian rows and a uniform marginal, by rising β.
+    columns : mapping of str to (float, float)
+        R and D of the models of Figure 2.
+    random : numpy.ndarray, shape (n, 2)
+        R and D of random models.
+    """
+
+    H: float
+    gaussian: Frontier
+    fixed: Frontier
+    uniform: Array
+    columns: Mapping[str, tuple[float, float]]
+    random: Array
 
 
 def compute_phase(
     source: Source,
     *,
     betas: Sequence[float] = BETAS,
-    starts: int = 3,
-    steps: int = 200,
     models: int = 600,
-    tolerance: float = 3e-4,
     rng: int | np.random.Generator | None = None,
-    callback: Callable[..., object] = lambda *_: None,
+    callback: Callable[..., object] | None = None,
 ) -> Phase:
-    """Compute the phase diagram: frontiers, points where β = 1, Figure 2's and random models.
+    """Compute the phase diagram: frontiers, the models of Figure 2, and random ones.
 
-    The frontiers of Gaussian decoders with a free marginal and of a fixed decoder are certified.
-    That of Gaussian decoders with a uniform marginal is the best of a local search: all that is
-    proven is that it lies above the first.
+    The frontiers with a free marginal are certified. With a uniform marginal all that is proven
+    is that it lies above the one with Gaussian rows.
 
     Parameters
     ----------
     source : Source
         The data.
     betas : sequence of float
-        At which the uniform marginal is searched, rising, with 1.
-    starts, steps : int
-        Random starts of that search for each β, and its steps; see `search`.
+        Slopes of the frontiers, rising, above 0 and finite.
     models : int
         Number of random models.
-    tolerance : float
-        Of the certified frontiers, see `frontier`.
     rng : int or numpy.random.Generator, optional
-        For starts and random models.
+        For random models.
     callback : callable, optional
-        Called after each point.
+        Called after each point of a frontier: 2 n + 2 times for n betas.
 
     Returns
     -------
     Phase
-        What `draw_phase` draws.
+        For `draw_phase`.
 
     Examples
     --------
     >>> source = toy_source(n_bins=5, means=(1, 3), widths=(0.6, 0.6), information=None)
-    >>> phase = compute_phase(source, betas=[1, 2], steps=20, tolerance=0.1, rng=0)
+    >>> phase = compute_phase(source, betas=[1, 2], models=20, rng=0)
     >>> bool((phase.random.sum(axis=1) >= phase.H).all())
     True
 
@@ -89,35 +129,59 @@ def compute_phase(
     ----------
     Alemi et al., *Fixing a Broken ELBO* (2018), section 3 and Figure 1.
     """
-    generator, p = as_rng(rng), source.p
-    gaussians, table = GaussianDecoder(p.size), worse_decoder(p.size)
-    best = frontier(p, decoder=gaussians, tolerance=tolerance, callback=callback)
-    touch = frontier(p, decoder=gaussians, betas=[1 - TOUCH, 1 + TOUCH], callback=callback)
-    fixed = frontier(p, decoder=table, tolerance=tolerance, callback=callback)
-    members = toy_data(source).model_class("+--")
-    found = search(members, betas, starts=starts, steps=steps, rng=generator, callback=callback)
-    uniform = np.array([(one.model.R, one.model.D) for one in found])
+    p, family = source.p, GaussianDecoder(source.p.size)
+    tell = callback or (lambda *_: None)
+    gaussian = frontier(p, decoder=family, betas=[0, *betas, np.inf], callback=tell)
+    found = []
+    for point in gaussian[1:-1]:
+        found.append(search_uniform(family, point))
+        tell()
+    truth, elbo, target = source.true_model(), solve(p, beta=1), solve(p, rate=0.5)
+    fine = [0, *sorted({*betas, 1.0, *np.geomspace(0.03, 4, 60)}), np.inf]
     return Phase(
-        H=entropy(p),
-        gaussian=_curve(touch, best),
-        uniform=Curve(uniform[::-1], uniform[np.array(betas) == 1]),
-        fixed=_curve(frontier(p, decoder=table, betas=[1.0]), fixed),
-        columns=tuple((title, model.R, model.D) for title, model in compute_columns(source)),
-        random=random_models(p, models, rng=generator),
+        H=truth.H,
+        gaussian=gaussian,
+        fixed=frontier(p, decoder=worse_decoder(p.size), betas=fine),
+        uniform=np.array([(one.R, one.D) for one in found]),
+        columns={
+            "Figure 2 (a), the truth": (truth.R, truth.D),
+            "Figure 2 (b), an ELBO optimum": (elbo.R, elbo.D),
+            "Figure 2 (c), target rate 0.5": (target.R, target.D),
+        },
+        random=random_models(p, models, rng=np.random.default_rng(rng)),
     )
-
-
-def _curve(*frontiers: Frontier) -> Curve:
-    """Join frontiers by rising R; the first holds the points where β = 1."""
-    at_one, *_ = parts = [np.stack([each.R, each.D], axis=1) for each in frontiers]
-    points = np.concatenate(parts)
-    return Curve(points[np.lexsort((-points[:, 1], points[:, 0]))], at_one)
 
 
 def worse_decoder(n: int) -> Array:
     """Return the fixed decoder: a Gaussian row at every bin, all too wide."""
     rows = np.stack([np.arange(float(n)), np.full(n, WIDTH)], axis=1)
     return np.exp(GaussianDecoder(n, widths=(WIDTH, WIDTH)).log_rows(rows))
+
+
+def search_uniform(family: GaussianDecoder, free: Solution) -> Solution:
+    """Search Gaussian rows with a uniform marginal, from the optimum with a free one."""
+    m = np.full(free.n_x, 1 / free.n_x)
+    task: dict[str, Any] = {"beta": free.beta, "decoder": family, "marginal": m}
+    runs = [alternate(free.p, start=e, **task) for e in _starts(family, free, m)]
+    rough = [_last(islice(steps, ROUGH)).objective for steps in runs]
+    return _last(islice(runs[int(np.argmin(rough))], STEPS))
+
+
+def _last(steps: Iterator[Solution]) -> Solution:
+    *_, last = steps
+    return last
+
+
+def _starts(family: GaussianDecoder, free: Solution, m: Array) -> Iterator[Array]:
+    """Yield encoders: rows as often as m(z) allows, quantiles of x to those of z, x itself."""
+    n, p = m.size, free.p[:, None]
+    times = np.diff(np.rint(n * np.cumsum(free.m)).astype(int), prepend=0)
+    rows = np.repeat(free.parameters, times, axis=0)
+    yield best_encoder(np.exp(family.log_rows(rows)), m, free.beta)
+    ends = np.cumsum(p, axis=0)
+    shared = np.diff(np.clip(np.linspace(0, 1, n + 1), ends - p, ends), axis=1)
+    yield normalize(np.maximum(shared, 1e-12 * p))
+    yield np.eye(n)
 
 
 def random_models(p: Array, n: int, *, rng: np.random.Generator) -> Array:
@@ -131,20 +195,22 @@ def random_models(p: Array, n: int, *, rng: np.random.Generator) -> Array:
         concentration = 10 ** rng.uniform(-2.0, 1.5)
         model = Model.random(p, p.size, rng=rng, concentration=concentration)
         left = 10 ** rng.uniform(-2.0, 0.0, size=2)
-        d = left[0] * model.d + (1 - left[0]) * best_decoder(p, model.e)
-        m = left[1] * model.m + (1 - left[1]) * best_marginal(p, model.e)
+        d = left[0] * model.d + (1 - left[0]) * model.x_given_z
+        m = left[1] * model.m + (1 - left[1]) * model.e_z
         moved = Model(p, model.e, d, m)
         points[i] = moved.R, moved.D
     return points
 
 
-def draw_phase(phase: Phase) -> Figure:
+def draw_phase(phase: Phase, *, width: float = PAGE) -> Figure:
     """Draw the phase diagram, and beside it the part around the truth, enlarged.
 
     Parameters
     ----------
     phase : Phase
         From `compute_phase`.
+    width : float
+        Of the figure, in inches.
 
     Returns
     -------
@@ -154,19 +220,84 @@ def draw_phase(phase: Phase) -> Figure:
     Examples
     --------
     >>> source = toy_source(n_bins=5, means=(1, 3), widths=(0.6, 0.6), information=None)
-    >>> phase = compute_phase(source, betas=[1, 2], steps=20, tolerance=0.1, rng=0)
+    >>> phase = compute_phase(source, betas=[1, 2], models=20, rng=0)
     >>> len(draw_phase(phase).axes)
     2
     """
+    side = (width - 1.1) / 2
+    height = side + 1.32
     with figure_style():
-        figure = Figure(figsize=(10.6, 5.5))
-        sides = {"left": 0.045, "right": 0.985, "bottom": 0.08, "top": 0.94, "wspace": 0.13}
-        whole, corner = figure.subplots(1, 2, gridspec_kw=sides)
-        plot_phase(phase, ax=whole)
-        plot_corner(phase, ax=corner)
-        whole.set_title("(a) what is infeasible, feasible and realizable", loc="left")
-        corner.set_title("(b) enlarged: where the frontiers leave D + R = H", loc="left")
+        figure = Figure(figsize=(width, height))
+        for x, draw in ((0.42, _whole), (width - side - 0.1, _part)):
+            place = (x / width, 1.05 / height, side / width, side / height)
+            draw(phase, figure.add_axes(place))
+        keys = figure.axes[0].get_legend_handles_labels()
+        below: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 0.02 / height)}
+        figure.legend(*keys, **below, ncols=3, frameon=False, handlelength=3, borderpad=0)
     return figure
+
+
+def _whole(phase: Phase, ax: Axes) -> None:
+    """Draw the whole diagram."""
+    H = phase.H
+    _draw(phase, ax, (0, 1.45 * H, 0, 1.45 * H))
+    ax.set_title("the whole plane", loc="left")
+    ax.annotate("infeasible\nD + R < H", (0.33 * H, 0.22 * H), **_WORDS)
+    ax.annotate("feasible", (0.9 * H, 1.2 * H), **_WORDS)
+    _point(ax, (0, H), (0.23 * H, 0.5 * H), "auto-decoding\nlimit (0, H)")
+    _point(ax, (H, 0), (1.2 * H, 0.3 * H), "auto-encoding\nlimit (H, 0)")
+
+
+def _part(phase: Phase, ax: Axes) -> None:
+    """Draw the part of the diagram where frontiers leave the line D + R = H, enlarged."""
+    H, (R, D) = phase.H, _at(phase.fixed, 1)
+    _draw(phase, ax, (0, 0.35 * H, 0.74 * H, 1.09 * H))
+    ax.set_title("enlarged: the upper left end of D + R = H", loc="left")
+    ax.annotate("infeasible", (0.085 * H, 0.77 * H), **_WORDS)
+    _point(ax, (0.02 * H, H), (0.085 * H, 0.84 * H), "feasible, but not\nwith Gaussian rows")
+    words = f"best ELBO of the fixed rows,\n−ELBO = {R + D:.3f} (H = {H:.3f})"
+    _point(ax, (R, D), (R + 0.12 * H, D + 0.05 * H), words)
+
+
+def _draw(phase: Phase, ax: Axes, window: Sequence[float]) -> None:
+    """Draw everything but the words into a window (R from, R to, D from, D to)."""
+    H, far, best = phase.H, 100 * phase.H, _at(phase.fixed, 1)
+    R, D = _extended(phase.gaussian, far)
+    touching = zip(*(_at(phase.gaussian, beta) for beta in (1 - TOUCH, 1 + TOUCH)), strict=True)
+    name = f"the same, β from {1 - TOUCH:g} to {1 + TOUCH:g}"
+    rows = f"rows of width {WIDTH:g}, free m (certified)"
+    ax.fill_between(R, D, far, color="#e3ecf6", lw=0, label="realizable with Gaussian rows")
+    ax.fill_between([0, H], [H, 0], color="0.80", lw=0)
+    ax.plot(*phase.random.T, ".", color="0.5", ms=1.5, label="random models")
+    ax.plot([0, H], [H, 0], color="black", lw=0.8, label="D + R = H")
+    ax.plot(R, D, color=_BLUE, lw=2.2, label="Gaussian rows, free m (certified)")
+    ax.plot(*touching, color=_BLUE, lw=5, alpha=0.4, label=name)
+    words = "Gaussian rows, uniform m (found)"
+    ax.plot(*phase.uniform.T, color=_ORANGE, lw=1, **_UNIFORM, label=words)
+    ax.plot(*_extended(phase.fixed, far), "-.", color=_GREEN, lw=1.4, label=rows)
+    ax.axline(best, slope=-1, color="0.25", lw=0.9, ls=":", label="slope −1 at its best ELBO")
+    ax.plot(*best, "o", ms=4.5, color=_GREEN)
+    for mark, (title, point) in zip(_MARKS, phase.columns.items(), strict=True):
+        ax.plot(*point, color="black", ls="none", clip_on=False, **mark, label=title)
+    ax.set(xlim=window[:2], ylim=window[2:], aspect="equal")
+    ax.set(xlabel="rate R (nats)", ylabel="distortion D (nats)")
+
+
+def _at(curve: Frontier, beta: float) -> tuple[float, float]:
+    """Return the point of a frontier at a β."""
+    i = int(np.argmin(np.abs(curve.betas - beta)))
+    return float(curve.R[i]), float(curve.D[i])
+
+
+def _extended(curve: Frontier, far: float) -> tuple[list[float], list[float]]:
+    """Return R and D of a frontier with what lies above its start and to the right of its end."""
+    R, D = curve.reached
+    return [R[0], *R, far], [far, *D, D[-1]]
+
+
+def _point(ax: Axes, xy: tuple[float, float], place: tuple[float, float], text: str) -> None:
+    """Write a text at a place, with a line to what it speaks of."""
+    ax.annotate(text, xy, place, arrowprops=_ARROW, **_WORDS)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -186,36 +317,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     --------
     >>> import sys; sys.stderr = sys.stdout  # to show the error here
     >>> main(["--seed", "none"])
-    toyrd.figure1: argument --seed: invalid integer value: 'none'
+    toyrd.figure1: argument --seed: invalid int value: 'none'
     2
     """
-    parser = figure_parser("figure1", "Draw the phase diagram of the toy.")
-    add = parser.add_argument
-    add("--models", type=int, default=600, metavar="N", help="random ones (600)")
-    add("--starts", type=int, default=3, metavar="N", help="random, with uniform m, for each beta")
-    add("--steps", type=int, default=200, metavar="N", help="of L-BFGS from the best start (200)")
+    parser = figure_parser("figure1", __doc__)
+    models = number(1, 100_000, int)
+    parser.add_argument("--models", type=models, default=600, metavar="N", help="dots (600)")
     return run(parser, _command, argv)
 
 
 def _command(options: argparse.Namespace) -> tuple[Figure, str]:
-    names = ("starts", "steps", "models")
-    counts: dict[str, Any] = {name: as_count(f"--{name}", vars(options)[name]) for name in names}
-    with progress(None, "points") as callback:
-        phase = compute_phase(toy_source(), rng=options.seed, callback=callback, **counts)
-    return draw_phase(phase), _report(phase)
+    with progress(2 * len(BETAS) + 2, "points") as tell:
+        phase = compute_phase(toy_source(), models=options.models, rng=options.seed, callback=tell)
+    return draw_phase(phase, width=options.width), _report(phase)
 
 
 def _report(phase: Phase) -> str:
     """Return a table of the points where β = 1 and of the models of Figure 2, in nats."""
-    most, least = phase.gaussian.at_one
-    points = [
-        (f"Gaussian rows, free m, beta = {1 + TOUCH:g}", *least),
-        (f"Gaussian rows, free m, beta = {1 - TOUCH:g}", *most),
-        *(("Gaussian rows, uniform m, beta = 1 (local)", *one) for one in phase.uniform.at_one),
-        *((f"fixed rows of width {WIDTH:g}, beta = 1", *one) for one in phase.fixed.at_one),
-        *((f"Figure 2 {title}", R, D) for title, R, D in phase.columns),
-    ]
-    rows = [[what, R, D, R + D, max(0.0, R + D - phase.H)] for what, R, D in points]
+    points = {
+        f"Gaussian rows, free m, beta = {1 + TOUCH:g}": _at(phase.gaussian, 1 + TOUCH),
+        f"Gaussian rows, free m, beta = {1 - TOUCH:g}": _at(phase.gaussian, 1 - TOUCH),
+        "Gaussian rows, uniform m, beta = 1 (found)": phase.uniform[BETAS.index(1)],
+        f"rows of width {WIDTH:g}, beta = 1": _at(phase.fixed, 1),
+        **phase.columns,
+    }
+    rows = [[what, R, D, R + D, max(0.0, R + D - phase.H)] for what, (R, D) in points.items()]
     return text_table(["point (nats)", "R", "D", "-ELBO", "-ELBO - H"], rows)
 
 

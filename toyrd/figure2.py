@@ -1,8 +1,12 @@
-"""Figure 2 of the paper, exactly: the truth, the best ELBO and a target rate, side by side.
+"""Figure 2 of the paper, exactly: the truth, the best ELBO and a target rate (2 s).
 
-``python -m toyrd.figure2`` solves the three columns on the toy, draws them in the paper's
-layout and prints H, D, R, I and −ELBO of each, in nats. With ``--decoder gaussian`` the decoder
-rows of the third are Gaussians, and the target rate recovers the truth.
+Three models of the toy side by side: the true one, one of maximum ELBO, and one of least
+distortion at a target rate. Each is drawn as its data p(x), generated g(x) and reconstructed
+d(x), its latents m(z) and e(z) with the true classes stacked, and the tables e(z|x), d(x|z) and
+p(x′|x). H, D, R, I and −ELBO are printed in nats.
+
+--decoder gaussian gives the third model Gaussian decoder rows, and the target rate recovers the
+truth (3 s). --model appendix-e trains the paper's own family by gradients instead (3 s).
 """
 
 from __future__ import annotations
@@ -10,30 +14,52 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.gridspec import SubplotSpec
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
+from . import DecoderFamily, GaussianDecoder, Model, Source, solve, toy_source
 from .appendix_e import train
-from .checks import as_rng, has_shape
-from .decoders import DecoderFamily
-from .figure import UNITS, figure_parser, figure_style, run, text_table
-from .gaussian import GaussianDecoder
-from .model import Model
+from .checks import has_shape
+from .figure import (
+    PAGE,
+    UNITS,
+    figure_parser,
+    figure_style,
+    number,
+    refuse_unused,
+    run,
+    text_table,
+)
 from .plotting import plot_column
-from .solver import solve
-from .sources import Source, toy_source
 
-__all__ = ["compute_columns", "draw_columns", "main", "train_columns"]
+TITLES = "(a) true model", "(b) maximum ELBO, β = 1", "(c) target rate {:g}"
+
+FREE = "of all optima, that of least (x − z)²"
+
+# Inches: left and right of the columns, between them, between their maps, and the height.
+LEFT, RIGHT, GAP, NEAR, FAR, HEIGHT = 0.47, 0.08, 0.34, 0.07, 0.37, 5.5
+# Inches from the bottom, and heights: colour bars, maps, latents and distributions.
+BARS, MAPS, LATENTS, STEPS = (0.36, 0.07), (1.15, 0.85), (2.5, 0.95), (3.97, 0.95)
+
+
+ABOVE: dict[str, Any] = {"loc": "lower center", "ncols": 4, "frameon": False, "borderpad": 0.1}
+
+
+class Column(NamedTuple):
+    """A column of the figure: its title, a line on what chose the model, and the model."""
+
+    title: str
+    note: str
+    model: Model
 
 
 def compute_columns(
     source: Source, *, rate: float = 0.5, decoder: DecoderFamily | None = None
-) -> list[tuple[str, Model]]:
+) -> list[Column]:
     """Solve the three columns: the truth, the maximum ELBO and the least D at a target rate.
 
     Parameters
@@ -48,8 +74,8 @@ def compute_columns(
 
     Returns
     -------
-    list of (str, Model)
-        A title and a model for each column.
+    list of Column
+        With as many latents as symbols.
 
     Raises
     ------
@@ -58,26 +84,21 @@ def compute_columns(
 
     Examples
     --------
-    >>> for title, model in compute_columns(toy_source()):
+    >>> for title, note, model in compute_columns(toy_source()):
     ...     print(f"{title}: R = {model.R:.4f}")
     (a) true model: R = 0.5000
-    (b) maximum ELBO (β = 1): R = 0.0002
+    (b) maximum ELBO, β = 1: R = 0.0002
     (c) target rate 0.5: R = 0.5000
 
     References
     ----------
     Alemi et al., *Fixing a Broken ELBO* (2018), section 4 and Figure 2.
     """
-    title, target = f"(c) target rate {rate:g}", solve(source.p, rate=rate, decoder=decoder).model
+    target = solve(source.p, rate=rate, decoder=decoder).model
+    notes = ["the two classes of the data", "its rate is set by the start", FREE]
     if decoder is not None:
-        title += f", {type(decoder).__name__}"
-        order = np.argsort(target.d @ np.arange(target.n_x))
-        target = Model(target.p, target.e[:, order], target.d[order], target.m[order])
-    return [
-        ("(a) true model", source.true_model()),
-        ("(b) maximum ELBO (β = 1)", solve(source.p, beta=1).model),
-        (title, target),
-    ]
+        notes[2], target = f"{type(decoder).__name__}, fewest rows", placed(target)
+    return _columns(source, rate, solve(source.p, beta=1).model, target, notes)
 
 
 def train_columns(
@@ -86,7 +107,7 @@ def train_columns(
     rate: float = 0.5,
     rng: int | np.random.Generator | None = None,
     steps: int = 10_000,
-) -> list[tuple[str, Model]]:
+) -> list[Column]:
     """Train columns (b) and (c) by the paper's own protocol, Appendix E's family and Adam.
 
     Parameters
@@ -102,8 +123,8 @@ def train_columns(
 
     Returns
     -------
-    list of (str, Model)
-        A title and a model for each column.
+    list of Column
+        As of `compute_columns`.
 
     Raises
     ------
@@ -112,30 +133,50 @@ def train_columns(
 
     Examples
     --------
-    >>> [title for title, _ in train_columns(toy_source(), rng=0, steps=10)]
-    ['(a) true model', '(b) trained ELBO (β = 1)', '(c) trained target rate 0.5']
+    >>> [column.title for column in train_columns(toy_source(), rng=0, steps=10)]
+    ['(a) true model', '(b) maximum ELBO, β = 1', '(c) target rate 0.5']
 
     References
     ----------
     Alemi et al., *Fixing a Broken ELBO* (2018), Appendix E.
     """
-    options: dict[str, Any] = {"rng": as_rng(rng), "steps": steps}
-    return [
-        ("(a) true model", source.true_model()),
-        ("(b) trained ELBO (β = 1)", train(source.p, beta=1, **options).model),
-        (f"(c) trained target rate {rate:g}", train(source.p, rate=rate, **options).model),
-    ]
+    options: dict[str, Any] = {"rng": np.random.default_rng(rng), "steps": steps}
+    elbo = train(source.p, beta=1, **options).model
+    target = train(source.p, rate=rate, **options).model
+    trained = f"trained by {steps} gradient steps"
+    return _columns(source, rate, elbo, target, ["the two classes of the data", trained, trained])
 
 
-def draw_columns(columns: Sequence[tuple[str, Model]], source: Source) -> Figure:
+def _columns(
+    source: Source, rate: float, elbo: Model, target: Model, notes: Sequence[str]
+) -> list[Column]:
+    titles, models = [title.format(rate) for title in TITLES], (source.true_model(), elbo, target)
+    return [Column(*one) for one in zip(titles, notes, models, strict=True)]
+
+
+def placed(model: Model) -> Model:
+    """Return a model with its latents, by rising mean symbol, spread evenly over n_x of them."""
+    k, n = model.n_z, max(model.n_x, model.n_z)
+    order, places = (
+        np.argsort(model.d @ np.arange(model.n_x)),
+        (2 * np.arange(k) + 1) * n // (2 * k),
+    )
+    e, d, m = np.zeros((model.n_x, n)), np.tile(model.p, (n, 1)), np.zeros(n)
+    e[:, places], d[places], m[places] = model.e[:, order], model.d[order], model.m[order]
+    return Model(model.p, e, d, m)
+
+
+def draw_columns(columns: Sequence[Column], source: Source, *, width: float = PAGE) -> Figure:
     """Draw models side by side in the layout of the paper's Figure 2, with their numbers.
 
     Parameters
     ----------
-    columns : sequence of (str, Model)
-        A title and a model for each column.
+    columns : sequence of Column
+        What to draw.
     source : Source
         Tells which true class each latent holds.
+    width : float
+        Of the figure, in inches.
 
     Returns
     -------
@@ -150,28 +191,60 @@ def draw_columns(columns: Sequence[tuple[str, Model]], source: Source) -> Figure
     Examples
     --------
     >>> source = toy_source()
-    >>> len(draw_columns([("(a) true model", source.true_model())], source).axes)
+    >>> column = Column("(a) true model", "", source.true_model())
+    >>> len(draw_columns([column], source).axes)
     7
     """
     if not columns:
-        raise ValueError("columns is empty; give one title and model or more")
-    width, height = 1.45 + 4.4 * len(columns), 6.5  # sizes are in inches
-    sides = {"left": 0.55 / width, "right": 1 - 1.5 / width, "wspace": 0.16}
-    ends = {"bottom": 0.85 / height, "top": 1 - 0.55 / height}
-    vmax = max(float(model.d.max()) for _, model in columns)
+        raise ValueError("columns is empty; give it one Column or more")
+    vmax, share = max(float(one.model.d.max()) for one in columns), len(columns)
+    room = (width - LEFT - RIGHT + GAP) / share
     with figure_style():
-        figure = Figure(figsize=(width, height))
-        grid = figure.add_gridspec(1, len(columns), **sides, **ends)
-        for i, (title, model) in enumerate(columns):
+        figure = Figure(figsize=(width, HEIGHT))
+        for i, (title, note, model) in enumerate(columns):
             has_shape("p of each model", model.p, source.p.shape)
+            axes = _axes(figure, LEFT + i * room, room - GAP)
             masses = source.p_z[:, None] * source.p_x_given_z @ model.e
-            axes = plot_column(model, _column_axes(figure, grid[i]), masses=masses, vmax=vmax)
-            axes[0].set_title(title, loc="left", pad=18, fontsize=10, fontweight="bold")
-            axes[3].annotate(
-                _caption(model), (0.5, 0), (0, -42), *UNITS, ha="center", fontsize=8.5
-            )
-        _colour_bars(figure, axes)
+            plot_column(model, axes, masses=masses, vmax=vmax)
+            _tidy(axes, i == 0)
+            axes[0].set_title(title, loc="left", pad=27, fontweight="bold", fontsize=8)
+            axes[0].annotate(note, (0, 1), (0, 18), *UNITS, fontsize=7)
+            axes[2].annotate(_caption(model), (0, 0), (0, -38), *UNITS, va="center", fontsize=7)
+        _keys(figure, axes)
     return figure
+
+
+def _axes(figure: Figure, left: float, width: float) -> list[Axes]:
+    """Return the axes of a column, placed in inches."""
+    size, wide = (width - NEAR - FAR) / 3, figure.get_figwidth()
+    lefts = left, left + size + NEAR, left + 2 * size + NEAR + FAR
+    places = [(left, width, STEPS), (left, width, LATENTS), *((x, size, MAPS) for x in lefts)]
+    return [
+        figure.add_axes((x / wide, y / HEIGHT, w / wide, h / HEIGHT)) for x, w, (y, h) in places
+    ]
+
+
+def _tidy(axes: Sequence[Axes], first: bool) -> None:
+    """Take away what the columns share: legends, and the labels that the first one has."""
+    for ax in axes[:2]:
+        ax.legend().remove()
+    for ax in axes[:3]:
+        ax.yaxis.label.set_visible(first)
+        ax.yaxis.set_label_coords(-0.31 / (ax.bbox.width / ax.figure.dpi), 0.5)
+    axes[3].set(ylabel="", yticklabels=[])
+
+
+def _keys(figure: Figure, axes: Sequence[Axes]) -> None:
+    """Put a legend over each row of steps, and the scales of the maps under all columns."""
+    for ax in axes[:2]:
+        style = {**ABOVE, "bbox_to_anchor": (0.5, ax.get_position().y1)}
+        figure.legend(*ax.get_legend_handles_labels(), **style)
+    wide, narrow = FixedLocator([0, 0.05, 0.2, 0.5, 1]), MaxNLocator(5, steps=[1, 2, 5, 10])
+    words = "d(x|z) and p(x′|x); white: latent not used"
+    for ax, x, ticks, label in ((axes[2], 0.1, wide, "e(z|x)"), (axes[4], 0.55, narrow, words)):
+        place = figure.add_axes((x, BARS[0] / HEIGHT, 0.35, BARS[1] / HEIGHT))
+        bar = figure.colorbar(ax.images[0], cax=place, ticks=ticks, orientation="horizontal")
+        bar.set_label(label)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -192,58 +265,44 @@ def main(argv: Sequence[str] | None = None) -> int:
     >>> from contextlib import redirect_stderr
     >>> with redirect_stderr(sys.stdout):
     ...     code = main(["--output", "figure2.txt"])
-    toyrd.figure2: argument --output: figure2.txt must end in .png, .svg or .pdf
+    toyrd.figure2: figure2.txt must end in .png, .svg or .pdf
     >>> code
     2
     """
-    parser = figure_parser("figure2", "Draw three models of the toy: truth, ELBO, target rate.")
+    parser = figure_parser("figure2", __doc__)
+    parser.set_defaults(seed=None)
     add = parser.add_argument
-    add("--rate", type=float, default=0.5, metavar="R", help="target of column (c) in nats (0.5)")
-    rows = "decoder rows of column (c): a free table, or Gaussians solved globally (free)"
-    add("--decoder", choices=("free", "gaussian"), default="free", help=rows)
-    words = "exact tables, or the paper's own family trained by gradients (tables)"
+    add("--rate", type=number(0), default=0.5, metavar="R", help="of column (c) in nats (0.5)")
+    rows = "decoder rows of column (c): a free table, or Gaussians (free)"
+    add("--decoder", choices=("free", "gaussian"), help=rows)
+    words = "exact tables, or the paper's family trained by gradients (tables)"
     add("--model", choices=("tables", "appendix-e"), default="tables", help=words)
-    add("--steps", type=int, default=10_000, metavar="N", help="of training (10000)")
+    add("--steps", type=number(1, kind=int), metavar="N", help="of training (10000)")
     return run(parser, _command, argv)
 
 
 def _command(options: argparse.Namespace) -> tuple[Figure, str]:
-    source = toy_source()
+    source, rate = toy_source(), options.rate
     if options.model == "appendix-e":
-        if options.decoder != "free":
-            raise ValueError("argument --decoder: the model appendix-e has its own; leave it out")
-        columns = train_columns(source, rate=options.rate, rng=options.seed, steps=options.steps)
+        refuse_unused(options, "choose --model tables", "decoder")
+        steps = options.steps or 10_000
+        columns = train_columns(source, rate=rate, rng=options.seed or 0, steps=steps)
     else:
+        refuse_unused(options, "choose --model appendix-e", "steps", "seed")
         family = GaussianDecoder(source.p.size) if options.decoder == "gaussian" else None
-        columns = compute_columns(source, rate=options.rate, decoder=family)
-    rows = [[title, *_numbers(model).values()] for title, model in columns]
-    header = ["column (nats)", *_numbers(columns[0][1])]
-    return draw_columns(columns, source), text_table(header, rows)
+        columns = compute_columns(source, rate=rate, decoder=family)
+    rows = [[title, *_numbers(model).values()] for title, _, model in columns]
+    header = ["column (nats)", *_numbers(columns[0].model)]
+    return draw_columns(columns, source, width=options.width), text_table(header, rows)
 
 
 def _numbers(model: Model) -> dict[str, float]:
-    return {"H": model.H, "D": model.D, "R": model.R, "I": model.I, "-ELBO": -model.elbo}
+    return {"D": model.D, "R": model.R, "I": model.I, "H": model.H, "-ELBO": -model.elbo}
 
 
 def _caption(model: Model) -> str:
-    numbers = "  ".join(f"{name} {value:.4f}" for name, value in _numbers(model).items())
-    return numbers.replace("-ELBO", "−ELBO") + "   (nats)"
-
-
-def _column_axes(figure: Figure, cell: SubplotSpec) -> list[Axes]:
-    grid = cell.subgridspec(3, 3, height_ratios=(1.3, 1.3, 1.05), hspace=0.56, wspace=0.42)
-    places = (grid[0, :], grid[1, :], grid[2, 0], grid[2, 1], grid[2, 2])
-    return [figure.add_subplot(place) for place in places]
-
-
-def _colour_bars(figure: Figure, axes: Sequence[Axes]) -> None:
-    """Put the scale of e(z|x), and that of the other two maps, to the right of the last."""
-    box, width = axes[4].get_position(), figure.get_figwidth()
-    wide, narrow = FixedLocator([0, 0.05, 0.2, 0.5, 1]), MaxNLocator(5, steps=[1, 2, 5, 10])
-    bars = ((axes[2], 0.12, wide, "e(z|x)"), (axes[4], 0.78, narrow, "d(x|z), p(x′|x)"))
-    for ax, inches, ticks, label in bars:
-        place = figure.add_axes((box.x1 + inches / width, box.y0, 0.1 / width, box.height))
-        figure.colorbar(ax.images[0], cax=place, ticks=ticks).set_label(label, labelpad=5)
+    texts = [f"{name} {value:.4f}" for name, value in _numbers(model).items()]
+    return f"{'   '.join(texts[:3])}\n{'   '.join(texts[3:])} (nats)".replace("-", "−")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
-"""Pictures of a model: its distributions, its latents and its channels.
+"""Pictures of models, of curves and of the alternation on its way.
 
-Notation: p, g, d(x), e(z), m as in `Model`; x′ is a reconstruction of x, z* the true latent.
-Each function draws what it is given in `ax`, or in axes of a new figure, and returns the axes;
-it saves nothing and changes no setting. Steps are one unit wide and centred on their index.
+Notation: p, g, d(x), e(z), m as in `Model`; x′ is a reconstruction of x, z* the true latent. A
+`Model` and a `Solution` are drawn alike. Each function draws what it is given in `ax`, or in
+axes of a new `Picture`, and returns the axes; it saves nothing and changes no setting. Steps are
+one unit wide and centred on their index. `plot` makes a whole picture of anything.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -18,34 +20,108 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from .checks import Array, as_array, has_shape
+from .checks import Array, as_array, has_shape, one_of
+from .curve import NATS, Solution
+from .frontiers import Frontier
 from .model import Model
 
-__all__ = [
-    "plot_column",
-    "plot_decoder",
-    "plot_distributions",
-    "plot_encoder",
-    "plot_latents",
-    "plot_reconstruction",
-]
-
-_THICK: dict[str, Any] = {"color": "0.55", "linewidth": 2.8}
-_DASHED: dict[str, Any] = {"color": "black", "linewidth": 1.3, "linestyle": (0, (3, 2))}
+_THICK: dict[str, Any] = {"color": "0.55", "linewidth": 1.8}
+_DASHED: dict[str, Any] = {"color": "black", "linewidth": 0.9, "linestyle": (0, (3, 2))}
 _PALE: dict[str, Any] = {"color": "#f2c38b", "fill": True}
 # Of a legend above the frame, where no distribution can run into it.
 _ABOVE: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0.2}
 _TIGHT: dict[str, Any] = {"borderpad": 0.1, "handlelength": 1.6, "columnspacing": 1.2}
 
+AnyModel = Model | Solution
 Step = tuple[str, Array, dict[str, Any]]
 
 
-def plot_distributions(model: Model, *, ax: Axes | None = None) -> Axes:
+class Picture(Figure):
+    """A figure that a notebook shows, made without pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = BytesIO()
+        self.savefig(buffer, format="png")
+        return buffer.getvalue()
+
+
+def plot(thing: AnyModel | Frontier, *, unit: str = "nats", **options: Any) -> Picture:
+    """Draw what a person would look at: a column of Figure 2, or a curve with its bounds.
+
+    Parameters
+    ----------
+    thing : Model, Solution or Frontier
+        What to draw; of a bare cost's `Solution` its latents and encoder.
+    unit : {"nats", "bits"}
+        Of the numbers shown.
+    **options
+        Of `plot_frontier`, or ``masses`` and ``vmax`` of `plot_column`.
+
+    Returns
+    -------
+    Picture
+        A `matplotlib.figure.Figure` that a notebook shows.
+
+    Raises
+    ------
+    ValueError
+        If `unit` is another one, or an option breaks a rule of its function.
+
+    Examples
+    --------
+    >>> from toyrd import rate_distortion
+    >>> len(plot(Model.random([0.5, 0.5], 3, rng=0)).axes)
+    5
+    >>> plot(rate_distortion([0.5, 0.5], [[0, 1], [1, 0]], beta=1)).get_suptitle()
+    'R = 0.1109 nats, D = 0.2689 units of cost'
+
+    References
+    ----------
+    Alemi et al., *Fixing a Broken ELBO* (2018), Figures 1 and 2.
+    """
+    if isinstance(thing, Frontier):
+        picture = Picture(figsize=(4.6, 3.4), layout="constrained")
+        plot_frontier(thing, ax=picture.add_subplot(), unit=unit, **options)
+        return picture
+    picture = Picture(figsize=(4.6, 4.8), layout="constrained")
+    if _bare(thing):
+        above, below = picture.subplots(2)
+        plot_latents(thing, ax=above, **options)
+        plot_encoder(thing, ax=below)
+    else:
+        axes = [*picture.subplot_mosaic("aaa;bbb;cde").values()]
+        plot_column(thing, axes, **{"vmax": float(thing.d.max()), **options})
+    picture.suptitle(_title(thing, unit), fontsize="medium")
+    return picture
+
+
+def png(thing: AnyModel | Frontier) -> bytes:
+    r"""Return the picture of `plot` as the bytes of a PNG file.
+
+    Parameters
+    ----------
+    thing : Model, Solution or Frontier
+        What to draw.
+
+    Returns
+    -------
+    bytes
+        Always the same for the same thing.
+
+    Examples
+    --------
+    >>> png(Model.random([0.5, 0.5], 3, rng=0))[:4]
+    b'\x89PNG'
+    """
+    return plot(thing)._repr_png_()
+
+
+def plot_distributions(model: AnyModel, *, ax: Axes | None = None) -> Axes:
     """Draw the data p(x), the generative g(x) and the reconstructed d(x) as steps.
 
     Parameters
     ----------
-    model : Model
+    model : Model or Solution
         Gives p (thick), g (dashed) and d(x) (filled), each of shape (n_x,).
     ax : matplotlib.axes.Axes, optional
         Where to draw.
@@ -70,12 +146,14 @@ def plot_distributions(model: Model, *, ax: Axes | None = None) -> Axes:
     return _steps(ax, "symbol x (bin)", [filled, *lines])
 
 
-def plot_latents(model: Model, masses: ArrayLike | None = None, *, ax: Axes | None = None) -> Axes:
+def plot_latents(
+    model: AnyModel, masses: ArrayLike | None = None, *, ax: Axes | None = None
+) -> Axes:
     """Draw the marginal m(z), the induced e(z) and, stacked, what each true class adds to it.
 
     Parameters
     ----------
-    model : Model
+    model : Model or Solution
         Gives m (dashed) and e(z) (thick), each of shape (n_z,).
     masses : array_like, shape (k, n_z), optional
         Joint masses e(z*, z) of the true classes, which sum to e(z) over z*.
@@ -109,12 +187,12 @@ def plot_latents(model: Model, masses: ArrayLike | None = None, *, ax: Axes | No
     return _steps(ax, "latent z (index)", [*_stacked(rows), *lines])
 
 
-def plot_encoder(model: Model, *, ax: Axes | None = None, vmax: float = 1) -> Axes:
+def plot_encoder(model: AnyModel, *, ax: Axes | None = None, vmax: float = 1) -> Axes:
     """Draw the encoder e(z|x) as a heat map, x to the right and z upwards.
 
     Parameters
     ----------
-    model : Model
+    model : Model or Solution
         Gives e, shape (n_x, n_z).
     ax : matplotlib.axes.Axes, optional
         Where to draw.
@@ -138,14 +216,14 @@ def plot_encoder(model: Model, *, ax: Axes | None = None, vmax: float = 1) -> Ax
     return _heat_map(ax, model.e.T, vmax, "e(z|x)", "z (index)")
 
 
-def plot_decoder(model: Model, *, ax: Axes | None = None, vmax: float = 1) -> Axes:
+def plot_decoder(model: AnyModel, *, ax: Axes | None = None, vmax: float = 1) -> Axes:
     """Draw the decoder d(x|z) as a heat map, x to the right and z upwards.
 
     The row of a latent that neither e nor m ever uses says nothing and stays blank.
 
     Parameters
     ----------
-    model : Model
+    model : Model or Solution
         Gives d, shape (n_z, n_x).
     ax : matplotlib.axes.Axes, optional
         Where to draw.
@@ -171,12 +249,12 @@ def plot_decoder(model: Model, *, ax: Axes | None = None, vmax: float = 1) -> Ax
     return _heat_map(ax, table, vmax, "d(x|z)", "z (index)")
 
 
-def plot_reconstruction(model: Model, *, ax: Axes | None = None, vmax: float = 1) -> Axes:
+def plot_reconstruction(model: AnyModel, *, ax: Axes | None = None, vmax: float = 1) -> Axes:
     """Draw the reconstruction channel p(x′|x) as a heat map, x to the right and x′ upwards.
 
     Parameters
     ----------
-    model : Model
+    model : Model or Solution
         Gives p(x′|x), shape (n_x, n_x).
     ax : matplotlib.axes.Axes, optional
         Where to draw.
@@ -201,13 +279,13 @@ def plot_reconstruction(model: Model, *, ax: Axes | None = None, vmax: float = 1
 
 
 def plot_column(
-    model: Model, axes: Sequence[Axes], *, masses: ArrayLike | None = None, vmax: float = 1
+    model: AnyModel, axes: Sequence[Axes], *, masses: ArrayLike | None = None, vmax: float = 1
 ) -> Sequence[Axes]:
     """Draw one column of the paper's Figure 2.
 
     Parameters
     ----------
-    model : Model
+    model : Model or Solution
         What to draw.
     axes : sequence of 5 matplotlib.axes.Axes
         For the distributions, the latents, e(z|x), d(x|z) and p(x′|x).
@@ -246,9 +324,192 @@ def plot_column(
     return axes
 
 
+def plot_frontier(
+    frontier: Frontier,
+    *,
+    ax: Axes | None = None,
+    unit: str = "nats",
+    swap: bool = False,
+    **options: Any,
+) -> Axes:
+    """Draw the points, the line between them, and shade what the bounds leave open.
+
+    Parameters
+    ----------
+    frontier : Frontier
+        What to draw. Its line is made of chords, or of steps where only a local search is known.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw.
+    unit : {"nats", "bits"}
+        Of R, and of D where it is in nats.
+    swap : bool
+        Whether to draw R(D), R upwards; by default D is upwards and −β is the slope.
+    **options
+        Of the line, as `matplotlib.axes.Axes.plot` takes them; a ``label`` makes a legend.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        With one line and one shaded area for each call.
+
+    Raises
+    ------
+    ValueError
+        If `unit` is another one.
+
+    Examples
+    --------
+    >>> from toyrd import frontier
+    >>> curve = frontier([0.5, 0.5], cost=[[0, 1], [1, 0]])
+    >>> ax = plot_frontier(curve, label="binary", unit="bits", swap=True)
+    >>> ax.get_xlabel(), ax.get_ylabel()
+    ('distortion D (units of cost)', 'rate R (bits)')
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['binary', 'bounds of binary']
+
+    References
+    ----------
+    Alemi et al., *Fixing a Broken ELBO* (2018), Figure 1.
+    """
+    ax, nat = as_axes(ax), _nat(unit)
+    one, of_D = (nat, unit) if frontier.unit == "nats" else (1.0, frontier.unit)
+    (R, D), (rates, low, high) = frontier.reached, frontier.outline
+    stairs = "steps-pre" if swap else "steps-post"
+    style = {
+        "marker": ".",
+        "linewidth": 1.2,
+        "drawstyle": "default" if frontier.convex else stairs,
+    }
+    points = {f"rate R ({unit})": R / nat, f"distortion D ({of_D})": D / one}
+    (x, across), (y, up) = sorted(points.items(), reverse=not swap)
+    (line,) = ax.plot(across, up, **{**style, **options})
+    name = f"bounds of {options['label']}" if "label" in options else "bounds"
+    fill = ax.fill_betweenx if swap else ax.fill_between
+    fill(rates / nat, low / one, high / one, color=line.get_color(), alpha=0.25, lw=0, label=name)
+    ax.set(xlabel=x, ylabel=y)
+    if "label" in options:
+        ax.legend(frameon=False)
+    return ax
+
+
+def plot_path(
+    steps: Solution | Iterable[Solution], *, ax: Axes | None = None, unit: str = "nats"
+) -> Axes:
+    """Draw the way of an alternation in the plane of R and D.
+
+    Parameters
+    ----------
+    steps : Solution or iterable of Solution
+        One for each iteration, as `toyrd.alternate` yields them; of one alone its history.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw.
+    unit : {"nats", "bits"}
+        Of R, and of D for a decoder.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        With a dot for each iteration, the first and the last marked.
+
+    Raises
+    ------
+    ValueError
+        If `unit` is another one, or there is no step.
+
+    Examples
+    --------
+    >>> from toyrd import rate_distortion
+    >>> solution = rate_distortion([0.5, 0.5], [[0, 1], [1, 0]], beta=0.4)
+    >>> ax = plot_path(solution, unit="bits")
+    >>> ax.get_xlabel(), ax.get_ylabel()
+    ('rate R (bits)', 'distortion D (units of cost)')
+    """
+    ax, ((x, R), (y, D), _) = as_axes(ax), _trace(steps, unit)
+    ax.plot(R, D, ".-", color="0.45", linewidth=0.8, markersize=3)
+    for i, name, marker, face in ((0, "first", "o", "white"), (-1, "last", "s", "black")):
+        ax.plot(R[i], D[i], marker, color="black", markerfacecolor=face, label=name)
+    ax.set(xlabel=x, ylabel=y)
+    ax.legend(frameon=False)
+    return ax
+
+
+def plot_descent(
+    steps: Solution | Iterable[Solution], *, ax: Axes | None = None, unit: str = "nats"
+) -> Axes:
+    """Draw how an alternation lowers what it minimises: D + βR, D at a rate, R at a distortion.
+
+    Parameters
+    ----------
+    steps : Solution or iterable of Solution
+        One for each iteration, as `toyrd.alternate` yields them; of one alone its history.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw.
+    unit : {"nats", "bits"}
+        Of the objective.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        With iterations to the right, the first is 1.
+
+    Raises
+    ------
+    ValueError
+        If `unit` is another one, or there is no step.
+
+    Examples
+    --------
+    >>> from itertools import islice
+    >>> from toyrd import alternate
+    >>> plot_descent(islice(alternate([0.5, 0.25, 0.25], beta=0.4), 9)).get_ylabel()
+    'D + βR (nats)'
+    """
+    ax, (*_, (label, values)) = as_axes(ax), _trace(steps, unit)
+    ax.plot(np.arange(1, values.size + 1), values, ".-", color="black", linewidth=0.8)
+    ax.set(xlabel="iteration", ylabel=label)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return ax
+
+
 def as_axes(ax: Axes | None) -> Axes:
     """Return axes as they are, or those of a new figure."""
-    return Figure().add_subplot() if ax is None else ax
+    return Picture(layout="constrained").add_subplot() if ax is None else ax
+
+
+def _nat(unit: str) -> float:
+    """Return what one unit is in nats."""
+    return NATS[one_of("unit", unit, tuple(NATS))]
+
+
+def _bare(thing: AnyModel) -> bool:
+    """Tell whether an answer is that of a bare cost table, without a decoder."""
+    return isinstance(thing, Solution) and thing.decoder is None
+
+
+def _title(thing: AnyModel, unit: str) -> str:
+    """Return the numbers of a model in words."""
+    nat = _nat(unit)
+    if _bare(thing):
+        return f"R = {thing.R / nat:.4f} {unit}, D = {thing.D:.4f} units of cost"
+    values = {"H": thing.H, "D": thing.D, "R": thing.R, "I": thing.I}
+    return ", ".join(f"{name} = {value / nat:.4f}" for name, value in values.items()) + f" {unit}"
+
+
+def _trace(steps: Solution | Iterable[Solution], unit: str) -> list[tuple[str, Array]]:
+    """Return the label of an axis and the values of R, of D and of what is lowered."""
+    rows = [steps] if isinstance(steps, Solution) else list(steps)
+    points = [(one.D, one.R) for one in rows]
+    if isinstance(steps, Solution):
+        points = steps.history[["D", "R"]].tolist()
+    if not points:
+        raise ValueError("steps has no iteration to draw; give it a Solution for each")
+    (D, R), last = np.array(points).T, rows[-1]
+    target, nat = last.target, _nat(unit)
+    one, of_D = (1.0, "units of cost") if _bare(last) else (nat, unit)
+    rate, distortion = (f"rate R ({unit})", R / nat), (f"distortion D ({of_D})", D / one)
+    if target.name == "beta" and target.value < np.inf:
+        return [rate, distortion, (f"D + βR ({of_D})", (D + target.value * R) / one)]
+    return [rate, distortion, rate if target.name == "distortion" else distortion]
 
 
 def _stacked(masses: Array) -> Iterator[Step]:
@@ -278,6 +539,6 @@ def _heat_map(ax: Axes | None, table: Array, vmax: float, title: str, ylabel: st
     norm = PowerNorm(0.5, vmin=0, vmax=vmax)
     ax.imshow(table, origin="lower", aspect="auto", norm=norm, interpolation="nearest")
     ax.set(title=title, xlabel="x (bin)", ylabel=ylabel)
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(MaxNLocator(3, integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(2, integer=True))
+    ax.yaxis.set_major_locator(MaxNLocator(3, integer=True))
     return ax

@@ -243,8 +243,8 @@ class TableCurve(Curve):
             low, high = (point, high) if excess > 0 else (low, point)
             stays = max(stays, 0) + 1 if excess > 0 else min(stays, 0) - 1
             beta = next_beta(target, low, high, stays, step)
-        if low.beta == 0 or high.beta == np.inf:  # a jump there: keep to the target
-            return high if target.name == "rate" else low
+        if low.beta == 0 or high.beta == np.inf:
+            return at_jump(target, low, high)
         return self._mixed(target, low, high, low.beta)
 
     def _unit(self, target: Target, beta: float) -> float:
@@ -280,6 +280,18 @@ def unreachable(target: Target, finest: Solution, coarsest: Solution) -> ValueEr
 def chord(low: Solution, high: Solution) -> float:
     """Return the slope of the straight line between two points."""
     return (high.D - low.D) / max(low.R - high.R, EPS**2)
+
+
+def at_jump(target: Target, low: Solution, high: Solution) -> Solution:
+    """Return the side of a jump at β = 0 or ∞ that keeps to the target, bounded by the other.
+
+    Rounding leaves no β between the two; the tangent at the other side has a slope.
+    """
+    if target.name == "rate":
+        least = low.lower_bound - low.beta * target.value
+        return replace(high, gap=max(high.gap, high.D - least)) if high.beta == np.inf else high
+    least = (high.lower_bound - target.value) / high.beta
+    return replace(low, nats=max(low.nats, low.R - least)) if low.beta == 0 else low
 
 
 def next_beta(target: Target, low: Solution, high: Solution, stays: int, step: int) -> float:
