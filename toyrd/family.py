@@ -22,8 +22,8 @@ from .curve import MET, Curve, Solution, Status, Target, as_history, family_deco
 from .model import entropy
 from .table import SHARPER, TableCurve, unreachable
 
-LARGE = 1e4
-"""A single row is certified for every larger β by the bound at this one, as min F rises with β."""
+LARGE, FAR = 1e4, 30.0
+"""The β, and its ratio to D, where a single row is certified: min F is no less for larger β."""
 
 TINY = 1e-9
 """Below this β the bound is that of β = 0."""
@@ -233,7 +233,7 @@ class FamilyCurve(Curve):
     def _polished(self, found: Solution, beta: float) -> Array:
         """Return rows that may do better at β: those alike merged, then all moved downhill."""
         theta, m = found.parameters, found.m
-        if not 0 < beta < np.inf or not isinstance(self.family, SmoothFamily):
+        if not TINY <= beta < np.inf or not isinstance(self.family, SmoothFamily):
             return self.family.fit((self.p[:, None] * found.e).T, theta)
         polish = Polish(self.p, self.family, beta, theta)
         most = polish.value(m, theta) + 1e-15
@@ -288,7 +288,7 @@ class FamilyCurve(Curve):
         """Return a point whose gap covers the whole family; see `_certified`."""
         if found.beta < TINY:
             return self._bounded_at_zero(found)
-        beta = min(found.beta, LARGE) if found.m.size == 1 else found.beta
+        beta = min(found.beta, max(LARGE, FAR * found.D)) if found.m.size == 1 else found.beta
         share = self.tol if target.name == "distortion" else self.tol / beta
         with np.errstate(divide="ignore"):
             log_g = logsumexp(-found.cost / beta, b=found.m, axis=1)

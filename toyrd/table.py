@@ -43,10 +43,11 @@ FAR = 1e7
 """The β, in units of the largest cost, whose tangent bounds D at β = ∞."""
 
 SHARPER = 1e-12
-"""Tolerance of a β in a search at the most: the ends of a mixture add their gaps."""
+"""Tolerance of one β in a search at the most, because the miss of a target counts as well."""
 
-NEAR, FINE, MOST = 4.0, 1e-6, 200
-"""Ratio of β within which secants are tried; rates too close for a straight piece; steps."""
+NEAR, FINE, MOST, STRIDE = 4.0, 1e-6, 200, 1e3
+"""Ratio of β within which secants are tried; rates too close for a straight piece; the most
+steps; and their ratio where there is no chord."""
 
 
 class TableCurve(Curve):
@@ -111,8 +112,8 @@ class TableCurve(Curve):
             rows.append(kernel.row(m, c))
             if (excess := float(c.max())) <= threshold:
                 break
-        if beta == np.inf and excess <= threshold:
-            return self._forbidding(kernel, m, rows)
+        if beta == np.inf:
+            return self._forbidding(kernel, m, rows, excess > threshold)
         return self._point(kernel, m, excess, rows)
 
     def evaluate(self, beta: float, m: Array) -> Solution:
@@ -143,20 +144,24 @@ class TableCurve(Curve):
         m[np.argmin(self.live_p @ self.live_cost)] = 1.0
         return self._point(kernel, m, 0.0)
 
-    def _forbidding(self, kernel: Kernel, m: Array, rows: Iterable[tuple[float, ...]]) -> Solution:
+    def _forbidding(
+        self, kernel: Kernel, m: Array, rows: Iterable[tuple[float, ...]], stopped: bool
+    ) -> Solution:
         """Return the point of β = ∞ where no single latent suits all: the least R, then D.
 
-        Just above the least R a nat buys D without limit, so that D is known to about 1e-7 of
-        the costs: its bound is the tangent of a large β.
+        Just above the least R a nat buys D without limit, so that D is known only as far as R
+        is: its bound is the tangent of a large β.
         """
-        found = cheapest(kernel, m)
+        found = m if stopped else cheapest(kernel, m)
         excess = float(kernel.excess(kernel.mixture(found)[1]).max())
         point = self._point(kernel, found, excess, rows)
         unit = float(np.abs(self.live_cost[np.isfinite(self.live_cost)]).max()) or 1.0
-        tangent = self.from_marginal(FAR * unit, point.m)
-        gap = point.gap + max(0.0, point.D - (tangent.lower_bound - tangent.beta * point.R))
-        status = Status.CERTIFIED if gap <= self.tol + 1e3 * unit / FAR else Status.STOPPED
-        return replace(point, gap=gap, lower_bound=point.D - gap, status=status)
+        least = kernel.base
+        if not stopped:
+            tangent = self.from_marginal(FAR * unit, point.m)
+            least = max(least, tangent.lower_bound - tangent.beta * point.R)
+        gap = point.gap + max(0.0, point.D - least)
+        return replace(point, gap=gap, lower_bound=point.D - gap)
 
     def _point(
         self, kernel: Kernel, m: Array, excess: float, rows: Iterable[tuple[float, ...]] = ()
@@ -227,25 +232,31 @@ class TableCurve(Curve):
         A chord below which nothing lies is a straight piece, and its ends are mixed.
         """
         low, high = self.ends
-        point, beta, stays = None, guess or chord(low, high), 0
+        least = EPS * abs(high.D) / (low.R - high.R)  # of a chord whose rise rounding hides
+        point, beta, stays = None, guess or max(chord(low, high), least), 0
         for step in range(MOST):
             if not low.beta < beta < high.beta:
                 break
-            point = self.at(beta, point, tol=min(0.4 * self.tol, SHARPER))
-            excess = target.excess(point.D, point.R)
-            if abs(excess) <= 1e-3 * MET * self._unit(target, beta):
+            point = self.at(beta, point, tol=self._sharper)
+            excess, room = target.excess(point.D, point.R), 1e-3 * MET * self._unit(target, beta)
+            if abs(excess) <= room:
                 return point
             below = low.D + beta * low.R - point.objective
             if low.R - high.R > FINE and below <= 1e-12 * (abs(point.objective) + beta):
                 mixed = self._mixed(target, low, high, beta)
-                if mixed.converged and abs(target.excess(mixed.D, mixed.R)) <= MET:
+                if mixed.converged and abs(target.excess(mixed.D, mixed.R)) <= 10 * room:
                     return mixed
             low, high = (point, high) if excess > 0 else (low, point)
             stays = max(stays, 0) + 1 if excess > 0 else min(stays, 0) - 1
             beta = next_beta(target, low, high, stays, step)
-        if low.beta == 0 or high.beta == np.inf:
-            return at_jump(target, low, high)
-        return self._mixed(target, low, high, low.beta)
+        ends = [at_jump(target, low, high)]  # rounding leaves no β between the two
+        ends += [self._mixed(target, low, high, s.beta) for s in (low, high) if 0 < s.beta < np.inf]
+        return min(ends, key=lambda end: target.restate(end).gap)
+
+    @property
+    def _sharper(self) -> float:
+        """Tolerance of one β in a search."""
+        return min(0.4 * self.tol, SHARPER)
 
     def _unit(self, target: Target, beta: float) -> float:
         """Return the miss that changes neither quantity by more than 1."""
@@ -253,8 +264,12 @@ class TableCurve(Curve):
         return min(1.0, span / beta) if target.name == "rate" else min(span, beta)
 
     def _mixed(self, target: Target, low: Solution, high: Solution, beta: float) -> Solution:
-        """Return the mixture of two marginals that meets the target at β, as near as can be."""
+        """Return the mixture of two optima at β, found from either side, that meets the target.
+
+        As 1/g is convex, its c is at most that of the two mixed.
+        """
         kernel = Kernel(self.live_p, self.live_cost, beta)
+        low, high = (self.at(beta, side, tol=self._sharper) for side in (low, high))
 
         def mixture(share: float) -> Array:
             return (1 - share) * low.m + share * high.m
@@ -263,9 +278,7 @@ class TableCurve(Curve):
             return target.excess(*kernel.measure(mixture(share)[self.columns])[:2])
 
         if not excess(0.0) > 0 > excess(1.0):
-            return self.evaluate(
-                beta, min((low, high), key=lambda s: abs(target.excess(s.D, s.R))).m
-            )
+            return min((low, high), key=lambda side: abs(target.excess(side.D, side.R)))
         return self.evaluate(beta, mixture(float(brentq(excess, 0, 1, xtol=1e-16, rtol=1e-15))))
 
 
@@ -283,10 +296,7 @@ def chord(low: Solution, high: Solution) -> float:
 
 
 def at_jump(target: Target, low: Solution, high: Solution) -> Solution:
-    """Return the side of a jump at β = 0 or ∞ that keeps to the target, bounded by the other.
-
-    Rounding leaves no β between the two; the tangent at the other side has a slope.
-    """
+    """Return the side of a jump that keeps to the target, bounded by the tangent at the other."""
     if target.name == "rate":
         least = low.lower_bound - low.beta * target.value
         return replace(high, gap=max(high.gap, high.D - least)) if high.beta == np.inf else high
@@ -304,7 +314,11 @@ def next_beta(target: Target, low: Solution, high: Solution, stays: int, step: i
     """
     far, apart = high.beta > NEAR * low.beta, low.R - high.R > FINE
     if far or (apart and step % 3 == 0):
-        return chord(low, high)
+        beta = chord(low, high)
+        if low.beta < beta < high.beta:
+            return beta
+    if low.beta == 0 or high.beta == np.inf:  # rounding hides the rise of the chord
+        return low.beta * STRIDE or high.beta / STRIDE
     first = target.excess(low.D, low.R) * 0.5 ** max(0, -stays - 1)
     second = target.excess(high.D, high.R) * 0.5 ** max(0, stays - 1)
     ratio = high.beta / low.beta
