@@ -24,12 +24,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-
-from toyrd.bernoulli import BernoulliDecoder
-from toyrd.checks import Array
 from toyrd.families import FamilyProblem
 from toyrd.images import count_images
 from toyrd.solution import ConvergenceWarning
+
+from toyrd.bernoulli import BernoulliDecoder
+from toyrd.checks import Array
 from toyrd.solver import solve
 from toyrd.sources import bars_and_stripes
 

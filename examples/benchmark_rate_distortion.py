@@ -25,10 +25,10 @@ from unittest import mock
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from toyrd.frontier import Frontier, frontier
 
 from toyrd import kernel
 from toyrd.figure import save, text_table
-from toyrd.frontier import Frontier, frontier
 from toyrd.sources import toy_source
 
 Array = NDArray[np.float64]

@@ -1,9 +1,10 @@
 """Draw Figure 4 for real images: MNIST or any other set of small pictures of 0 and 1.
 
-Reads the standard IDX files (gzip or plain; grey pixels are compared with a threshold) or an
-.npz of images, takes them as the empirical distribution, and fits decoders of independent
-pixels with K latents at each β, always from images drawn far apart. With --state the fit is
-kept in a file after each β and on Ctrl-C, and the same command goes on from there.
+Reads images from an IDX file, from an .npy array or from an .npz with one array of images, each
+plain or packed by gzip. Grey pixels are compared with a threshold. The images are taken as the
+empirical distribution; decoders of independent pixels with K latents are fitted at each β,
+always from images drawn far apart. With --state the fit is kept in a file after each β and on
+Ctrl-C, and the same command goes on from there.
 
     python examples/binary_mnist.py train-images-idx3-ubyte.gz [--latents 100] [--state fit.npz]
 
@@ -14,47 +15,37 @@ than 2 GiB.
 from __future__ import annotations
 
 import argparse
-import gzip
 import hashlib
 import math
 import os
-import struct
 import sys
-import zipfile
-import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
+from image_files import Images, RefusedError, arrays_in, images_in, read
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from toyrd.bernoulli import BernoulliDecoder
-from toyrd.checks import Array, as_count, as_number, as_rng
-from toyrd.families import LEAST_BETA, FamilyProblem, FamilyState
+from toyrd import BernoulliDecoder, Solution, Status, Target, alternate, count_images, entropy
+from toyrd.checks import Array, as_count, as_distribution, as_number, as_rng, no_nan
 from toyrd.figure import figure_parser, progress, run, text_table
-from toyrd.figure4 import draw_columns
-from toyrd.images import count_images
-from toyrd.measures import entropy
-from toyrd.regimes import Column, show
+from toyrd.figure4 import Column, draw_columns, show
+from toyrd.model import expectation, relative_entropy_terms, respond
 
 BETAS = (0.1, 1.0, 5.0, 10.0, 20.0, 40.0)
-IDX_BYTES = 0x08  # the code of unsigned bytes in an IDX file's magic number
+LEAST_BETA = 1e-3
 INPUTS = 8
-KEPT = ("m", "before", "parameters", "row")  # of a state, in the file of --state
-
-Images = NDArray[Any]
-Problems = Sequence[FamilyProblem]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = figure_parser("binary_mnist", "Draw Figure 4 for real images.")
+    parser = figure_parser("binary_mnist", __doc__)
     parser.prog = "binary_mnist.py"
     add = parser.add_argument
-    add("images", type=Path, metavar="PATH", help="an IDX file, gzip or plain, or an .npz")
+    add("images", type=Path, metavar="PATH", help="an IDX file, an .npy or an .npz")
     add("--threshold", type=float, metavar="T", help="a pixel is on from T up (128 for bytes)")
     add("--latents", type=int, default=100, metavar="K", help="number of latents (100)")
     add("--betas", type=float, nargs="+", default=BETAS, metavar="B", help="one column for each")
@@ -66,61 +57,62 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def command(options: argparse.Namespace) -> tuple[Figure, str]:
-    images = binary(read_images(options.images), options.threshold, options.images)
-    distinct, p = count_images(images)
-    family = BernoulliDecoder(distinct)
-    fit = Fit(problems(family, p, options), options.state, label(images, options))
-    fit.load()
-    start = family.seeded_encoder(p, options.latents, rng=options.seed)
+    if options.threshold is not None:
+        as_number("--threshold", options.threshold)
+    betas = sorted({as_number("--betas", b, low=LEAST_BETA, high=1e300) for b in options.betas})
+    latents = as_count("--latents", options.latents)
     cap = as_count("--iterations", options.iterations)
     tol = as_number("--tol", options.tol, low=0, open_low=True)
-    with progress(None, "iterations") as callback:
+    images = binary(read(options.images, images_in), options.threshold, options.images)
+    distinct, p = count_images(images)
+    family, uniform = BernoulliDecoder(distinct), np.full(latents, 1 / latents)
+    fit = Fit(p, family, uniform, options.marginal == "uniform", betas, options.state)
+    fit.load(f"{betas} {latents} {options.marginal} {options.seed}".encode(), images)
+    start = family.seeded_encoder(p, latents, rng=options.seed)
+    with progress(cap * len(betas), "iterations at most") as callback:
         fit.run(start, tol=tol, cap=cap, callback=callback)
     rng = as_rng(options.seed)
     inputs = rng.choice(len(distinct), size=INPUTS, p=p[: len(distinct)])
-    columns = [show(state, family, inputs, rng=rng) for state in fit.states.values()]
-    return draw_columns(columns, family.images[inputs]), report(columns, fit, entropy(p))
+    columns = [fit.column(i, inputs, rng) for i in range(len(betas))]
+    about = f"{len(images):,} images, {latents} latents."
+    picture = draw_columns(columns, family.images[inputs], about=about, width=options.width)
+    return picture, report([column.solution for column in columns])
 
 
-def problems(family: BernoulliDecoder, p: Array, options: argparse.Namespace) -> Problems:
-    """Return one problem for each β, from the smallest up."""
-    betas = sorted({as_number("--betas", b, low=LEAST_BETA, high=1e300) for b in options.betas})
-    latents = as_count("--latents", options.latents)
-    marginal = np.full(latents, 1 / latents) if options.marginal == "uniform" else None
-    return [FamilyProblem(p, beta, family, marginal) for beta in betas]
+def report(found: Sequence[Solution]) -> str:
+    """Return a table of the solutions in nats, with the gaps to their bounds."""
+    rows = [[f"{s.beta:g}", s.R, s.D, s.D + s.R, s.gap, str(s.iterations)] for s in found]
+    header = ["beta (nats)", "R", "D", "-ELBO", "gap to the bound", "iterations"]
+    return text_table(header, rows, digits=4) + f"\nH = {found[0].H:.6f}"
 
 
-def label(images: Images, options: argparse.Namespace) -> str:
-    """Return what a kept fit must agree on: the images and the options that shape it."""
-    digest = hashlib.sha256(np.packbits(images.astype(bool)).tobytes()).hexdigest()
-    return f"{digest} {options.betas} {options.latents} {options.marginal} {options.seed}"
+class State(NamedTuple):
+    """What an iteration found: m and the old rows give e, and the rows are the best ones for e."""
 
-
-def report(columns: Sequence[Column], fit: Fit, H: float) -> str:
-    """Return a table of the columns in nats, with the gaps to their bounds."""
-    rows = [
-        [f"{c.beta:g}", c.R, c.D, c.D + c.R, c.D + c.beta * c.R - min(1, c.beta) * H, str(n)]
-        for c, n in zip(columns, fit.counts, strict=True)
-    ]
-    header = ["beta (nats)", "R", "D", "-ELBO", "gap to min(1, beta) H", "iterations"]
-    return text_table(header, rows, digits=4) + f"\nH = {H:.6f}"
+    m: Array
+    before: Array
+    parameters: Array
 
 
 @dataclass
 class Fit:
-    """Hold the state reached at each β so far; only the last may be unfinished."""
+    """The state reached at each β so far; only the last may be unfinished."""
 
-    problems: Problems
+    p: Array
+    family: BernoulliDecoder
+    uniform: Array
+    fixed: bool
+    betas: Sequence[float]
     path: Path | None
-    label: str
-    states: dict[int, FamilyState] = field(default_factory=dict)
+    label: bytes = b""
+    states: list[State] = field(default_factory=list)
     counts: list[int] = field(default_factory=list)
     finished: int = 0
 
     def run(self, start: Array, *, tol: float, cap: int, callback: Callable[[], object]) -> None:
         """Fit every β that is not finished, and keep the state if that is interrupted."""
         try:
-            while self.finished < len(self.problems):
+            while self.finished < len(self.betas):
                 self._fit_next(start, tol, cap, callback)
                 self.finished += 1
                 self.save()
@@ -130,128 +122,113 @@ class Fit:
                 print(f"state kept in {self.path}; the same command goes on", file=sys.stderr)
             raise
 
-    def _fit_next(
-        self, start: Array, tol: float, cap: int, callback: Callable[[], object]
-    ) -> None:
-        i = self.finished
-        begun = self.states.get(i)
-        e, last = (start, np.inf) if begun is None else (begun.e, begun.objective)
-        self.counts += [0] * (i + 1 - len(self.counts))
-        for state in islice(self.problems[i].states(e), cap - self.counts[i]):
+    def _fit_next(self, e: Array, tol: float, cap: int, callback: Callable[[], object]) -> None:
+        i, last = self.finished, math.inf
+        beta = self.betas[i]
+        if i == len(self.states):
+            rows = self.family.fit((self.p[:, None] * e).T)
+            self.states.append(State(self.uniform, rows, rows))
+            self.counts.append(0)
+        elif self.counts[i]:
+            e, D, R = self._measure(i)
+            last = D + beta * R
+        marginal = self.uniform if self.fixed else None
+        steps = alternate(self.p, beta=beta, decoder=self.family, marginal=marginal, start=e)
+        for found in islice(steps, max(0, cap - self.counts[i])):
             callback()
-            self.states[i] = state
+            self.states[i] = State(found.m, self.states[i].parameters, found.parameters)
             self.counts[i] += 1
-            if last - state.objective <= tol * max(1.0, abs(state.objective)):
+            if last - found.objective <= tol * max(1.0, abs(found.objective)):
                 break
-            last = state.objective
+            last = found.objective
+
+    def _measure(self, i: int) -> tuple[Array, float, float]:
+        """Return the encoder of a state, with D and R, from its tables alone."""
+        m, before, parameters = self.states[i]
+        e = respond(-self.family.log_rows(before).T, m, self.betas[i])[0]
+        D = expectation(self.p[:, None] * e, -self.family.log_rows(parameters).T)
+        return e, D, float(self.p @ relative_entropy_terms(e, m).sum(axis=1))
+
+    def column(self, i: int, inputs: NDArray[np.intp], rng: np.random.Generator) -> Column:
+        """Return what the figure shows of a β; its large tables are not kept."""
+        (e, D, R), (m, _, parameters) = self._measure(i), self.states[i]
+        target, H = Target("beta", self.betas[i]), entropy(self.p)
+        objective, bound = target.objective(D, R), target.bound(H, math.log(m.size), D, R)
+        found = Solution(
+            target=target,
+            status=Status.LOCAL,
+            beta=target.value,
+            D=D,
+            R=R,
+            objective=objective,
+            lower_bound=bound,
+            gap=max(0.0, objective - bound),
+            p=self.p,
+            m=m,
+            cost=np.zeros((0, 0)),
+            encoder=e,
+            iterations=self.counts[i],
+            parameters=parameters,
+        )
+        column = show(found, self.family, inputs, rng=rng)
+        return replace(column, solution=replace(found, encoder=None))
 
     def save(self) -> None:
         """Write the states to the file, whole or not at all."""
         if self.path is None:
             return
-        arrays: dict[str, Any] = {"label": np.array(self.label), "finished": self.finished}
-        for i, state in self.states.items():
-            arrays |= {f"{name}{i}": np.asarray(getattr(state, name)) for name in KEPT}
+        arrays: dict[str, Any] = {"begun": len(self.states), "finished": self.finished}
+        arrays["counts"] = np.array(self.counts, dtype=np.int64)
+        for i, state in enumerate(self.states):
+            arrays |= {f"{name}{i}": table for name, table in state._asdict().items()}
         part = self.path.with_name(f".{os.getpid()}.{self.path.name}")
         try:
             with open(part, "wb") as file:
-                np.savez(file, counts=self.counts, **arrays)
+                label = np.frombuffer(self.label, np.uint8)
+                np.savez(file, label=label, **arrays)
             os.replace(part, self.path)
         finally:
             part.unlink(missing_ok=True)
 
-    def load(self) -> None:
-        """Take up the states in the file, if there is one."""
+    def load(self, options: bytes, images: Images) -> None:
+        """Take up the states in the file, if there is one, of the same images and options."""
+        of_images = f"{images.shape}".encode() + np.packbits(images.astype(bool)).tobytes()
+        self.label = hashlib.sha256(options + of_images).digest()
         if self.path is None:
             return
         if not self.path.parent.is_dir():
             raise ValueError(f"{self.path} cannot be written: there is no such folder")
-        if not self.path.exists():
-            return
-        arrays = read_npz(self.path)
-        if str(arrays.get("label")) != self.label:
-            raise ValueError(
-                f"{self.path} keeps no fit of these images and options; "
-                "give another --state, or delete it"
+        if self.path.exists():
+            read(self.path, self._load)
+
+    def _load(self, file: IO[bytes]) -> None:
+        arrays, _ = arrays_in(file)
+
+        def part(name: str, shape: tuple[int, ...], kind: str) -> Images:
+            found = arrays.get(name, np.zeros(0))
+            if found.shape != shape or found.dtype.kind != kind:
+                raise RefusedError(f"is damaged: {name} is not there in the shape {shape}")
+            no_nan(name, found)
+            return found
+
+        if arrays.get("label", np.zeros(0)).tobytes() != self.label:
+            raise RefusedError(
+                "keeps no fit of these images and options; give another --state, or delete it"
             )
-        self.finished = int(arrays["finished"])
-        self.counts = [int(count) for count in arrays["counts"]]
-        for i in range(len(self.counts)):
-            m, before, parameters, row = (arrays[f"{name}{i}"] for name in KEPT)
-            D, R, I, objective = map(float, row)  # noqa: E741
-            problem = self.problems[i]
-            self.states[i] = FamilyState(problem, m, before, parameters, (D, R, I, objective))
-
-
-def read_images(path: Path) -> Images:
-    """Return the images in an IDX or .npz file, shape (n, height, width)."""
-    if path.suffix.lower() == ".npz":
-        return _only_images(read_npz(path), path)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
-    if data[:2] == b"\x1f\x8b":
-        try:
-            data = gzip.decompress(data)
-        except (OSError, EOFError, zlib.error) as error:
-            raise ValueError(f"{path} is a damaged gzip file: {error}") from None
-    return _from_idx(data, path)
-
-
-def _from_idx(data: bytes, path: Path) -> Images:
-    if len(data) < 4 or data[:2] != b"\0\0":
-        raise ValueError(
-            f"{path} is no IDX file: it starts with 0x{data[:4].hex()}, "
-            "but a file of images starts with 0x00000803"
-        )
-    kind, axes = data[2:4]
-    if (kind, axes) != (IDX_BYTES, 3):
-        labels = ", which holds labels" if (kind, axes) == (IDX_BYTES, 1) else ""
-        raise ValueError(
-            f"{path} has the magic number 0x{data[:4].hex()}{labels}; "
-            "a file of images has 0x00000803: unsigned bytes on 3 axes"
-        )
-    if len(data) < 16:
-        raise ValueError(f"{path} is truncated: its header has {len(data)} of 16 bytes")
-    shape = struct.unpack(">3I", data[4:16])
-    promised = math.prod(shape)
-    sizes = "×".join(map(str, shape))
-    if not promised:
-        raise ValueError(f"{path} holds no pixels: its sizes are {sizes}")
-    if len(data) - 16 != promised:
-        state = "truncated" if len(data) - 16 < promised else "too long"
-        raise ValueError(
-            f"{path} is {state}: its header promises {sizes} = {promised} bytes of pixels, "
-            f"but {len(data) - 16} follow"
-        )
-    return np.frombuffer(data, dtype=np.uint8, offset=16).reshape(shape)
-
-
-def read_npz(path: Path) -> dict[str, Images]:
-    """Return the arrays in an .npz file by name."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError) as error:
-        raise ValueError(f"{path} cannot be read as an .npz file of arrays: {error}") from None
-
-
-def _only_images(arrays: dict[str, Images], path: Path) -> Images:
-    found = {name: array for name, array in arrays.items() if array.ndim == 3 and array.size}
-    if len(found) != 1:
-        shapes = ", ".join(f"{name} {array.shape}" for name, array in list(arrays.items())[:5])
-        raise ValueError(
-            f"{path} must hold one array of images with 3 axes (n, height, width), "
-            f"but holds: {shapes or 'nothing'}"
-        )
-    return next(iter(found.values()))
+        n, rows = (int(part(name, (), "i")) for name in ("finished", "begun"))
+        if not 0 <= n <= rows <= min(n + 1, len(self.betas)):
+            raise RefusedError(f"is damaged: it has {rows} fits, {n} of them finished")
+        self.finished, self.counts = n, [max(0, int(k)) for k in part("counts", (rows,), "i")]
+        latents, pixels = self.uniform.size, self.family.images[0].size
+        for i in range(rows):
+            m = as_distribution(f"m{i}", part(f"m{i}", (latents,), "f"))
+            tables = (part(f"{name}{i}", (latents, pixels), "f") for name in State._fields[1:])
+            self.states.append(State(m, *tables))
 
 
 def binary(images: Images, threshold: float | None, path: Path) -> Images:
     """Return images of 0 and 1; grey ones are on from the threshold up."""
-    if images.dtype.kind not in "fiub":
-        raise ValueError(f"{path} must hold numbers, not {images.dtype}")
+    no_nan(str(path), images)
     if threshold is None and not ((images != 0) & (images != 1)).any():
         return images.astype(np.uint8)
     if threshold is None and images.dtype != np.uint8:

@@ -18,11 +18,11 @@ from itertools import pairwise
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from toyrd.frontier import frontier
 
 from toyrd import GaussianDecoder, Solution, Source, solve, toy_source
 from toyrd.checks import Array, as_count, as_number
 from toyrd.figure import figure_parser, figure_style, progress, run, text_table
-from toyrd.frontier import frontier
 
 BLUE = "#0072B2"
 

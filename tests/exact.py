@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from decimal import Context, Decimal, localcontext
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -63,3 +64,42 @@ def bound(p: Any, e: Any, d: Any, m: Any) -> Decimal:
     joint = (m[:, None] * d).T
     g = joint.sum(axis=1)
     return nats(p, ONE, p) + nats(p, p, g) + nats(p[:, None] * e, e * g[:, None], joint)
+
+
+# Gaussians integrated over bins: Φ by its series, and its tail by a continued fraction.
+
+PI = "3.14159265358979323846264338327950288419716939937510582097494459230781640628620899"
+
+
+def gaussian_log_row(n_x: int, mean: float, width: float) -> Any:
+    """Return log(Φ(b) − Φ(a)) for bins with centres 0, 1, …; the ends take the tails."""
+    with localcontext(Context(prec=80, Emin=-(10**9), Emax=10**9)):
+        edges = [
+            (Decimal(x) + Decimal("0.5") - Decimal(mean)) / Decimal(width) for x in range(n_x - 1)
+        ]
+        ends = [None, *edges, None]
+        return np.array([float(_mass(a, b).ln()) for a, b in pairwise(ends)])
+
+
+def _mass(a: Decimal | None, b: Decimal | None) -> Decimal:
+    """Φ(b) − Φ(a), None for the infinite ends, from the tails on the same side."""
+    if a is not None and a >= 0:
+        return _tail(a) - (_tail(b) if b is not None else 0)
+    if b is not None and b <= 0:
+        return _tail(-b) - (_tail(-a) if a is not None else 0)
+    return 1 - (_tail(-a) if a is not None else 0) - (_tail(b) if b is not None else 0)
+
+
+def _tail(z: Decimal) -> Decimal:
+    """1 − Φ(z) for z ≥ 0."""
+    density = (-z * z / 2).exp() / (2 * Decimal(PI)).sqrt()
+    if z < 6:
+        term = total = z
+        for n in range(1, 300):
+            term *= z * z / (2 * n + 1)
+            total += term
+        return Decimal(1) / 2 - density * total
+    fraction = z
+    for n in range(400, 0, -1):
+        fraction = z + n / fraction
+    return density / fraction

@@ -36,6 +36,21 @@ def distortion_and_rate(p: Any, cost: Any, e: Any, m: Any) -> tuple[Decimal, Dec
         return D, R
 
 
+def objective(solution: Any) -> Decimal:
+    """D + βR of the tables of a solution as they are, at its β."""
+    D, R = distortion_and_rate(solution.p, solution.cost, solution.e, solution.m)
+    with localcontext(DIGITS):
+        return D + Decimal(solution.beta) * R
+
+
+def restated(low: Decimal, beta: float, name: str, value: float) -> Decimal:
+    """What D + βR ≥ low proves of D at a rate, or of R at a distortion."""
+    with localcontext(DIGITS):
+        if name == "rate":
+            return low - Decimal(beta) * Decimal(value)
+        return (low - Decimal(value)) / Decimal(beta)
+
+
 def _problem(p: Any, cost: Any, beta: float) -> tuple[Any, Decimal, Any]:
     alive = np.asarray(p) > 0
     weights, table = exact(np.asarray(p)[alive]), np.asarray(cost)[alive]

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
+from toyrd.quadratic import Gradients
+from toyrd.solution import ConvergenceWarning
 
 from toyrd import kl_divergence
 from toyrd.appendix_e import Aim, AppendixE, Batch, adam, train, train_all
 from toyrd.model import Model
-from toyrd.quadratic import Gradients
-from toyrd.solution import ConvergenceWarning
 from toyrd.sources import empirical, toy_source
 from toyrd.testing import distributions, models
 

@@ -10,16 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from layout import assert_apart
 from matplotlib.figure import Figure
-
-from toyrd import GaussianDecoder, bars_and_stripes, toy_source
-from toyrd.appendix_e import AppendixE
 from toyrd.class_data import image_data, line_inputs, toy_data
 from toyrd.classes import ModelClass
-from toyrd.figure import save
-from toyrd.figure3 import as_panel, draw_panels, main, sentences
 from toyrd.hulls import hull, pareto
 from toyrd.plotting_classes import class_handles, plot_classes, plot_negative_elbo
 from toyrd.search import NAMES, Found, coupled, search, search_all
+
+from toyrd import GaussianDecoder, bars_and_stripes, toy_source
+from toyrd.appendix_e import AppendixE
+from toyrd.figure import save
+from toyrd.figure3 import as_panel, draw_panels, main, sentences
 
 SMALL = toy_source(n_bins=6, means=(1, 4), widths=(0.7, 0.9), information=None)
 DATA = {"line": toy_data(SMALL), "images": image_data(bars_and_stripes(2, flip=0.1))}

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from toyrd.measures import entropy
+from toyrd.plotting_images import plot_image_columns
+from toyrd.regimes import best_of, choose_inputs, compute_columns, name_regime
 
 from toyrd import solve
 from toyrd.alternation import Alternation
 from toyrd.bernoulli import BernoulliDecoder
 from toyrd.figure4 import draw_columns, main
-from toyrd.measures import entropy
-from toyrd.plotting_images import plot_image_columns
-from toyrd.regimes import best_of, choose_inputs, compute_columns, name_regime
 from toyrd.sources import bars_and_stripes
 
 

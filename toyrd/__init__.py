@@ -12,13 +12,12 @@ and ``python -m toyrd``, which lists the figures.
 Numbers are in nats; the last axis of a table is the variable left of the bar.
 """
 
-from .bernoulli import BernoulliDecoder
+from .bernoulli import BernoulliDecoder, count_images
 from .curve import ConvergenceWarning, Solution, Status, Target
 from .family import DecoderFamily
 from .free import smooth_encoder
 from .frontiers import Frontier, frontier
 from .gaussian import GaussianDecoder
-from .images import count_images
 from .model import (
     Model,
     best_decoder,

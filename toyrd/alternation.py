@@ -303,9 +303,7 @@ class LocalCurve(Curve):
         return drawn if self.start == "random" else drawn + flat
 
 
-def random_encoder(
-    p: Array, n_z: int, decoder: object, i: int, rng: np.random.Generator
-) -> Array:
+def random_encoder(p: Array, n_z: int, decoder: object, i: int, rng: np.random.Generator) -> Array:
     """Draw the i-th encoder to start from: two of three in a way of the family's own, if any.
 
     One of these has as many seeds as latents, the other half of them, a quarter and so on.

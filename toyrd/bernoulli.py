@@ -1,7 +1,7 @@
-"""Decoder rows that are products of independent pixels.
+"""Decoder rows that are products of independent pixels, over images as symbols.
 
 Notation: images are rows x[x, i] of 0 and 1; λ[z, i] = log μ/(1 − μ) is the log-odds that pixel
-i is on in latent z. `fit` is the M-step of `decoders`.
+i is on in latent z. Two images are as far apart as the number of pixels in which they differ.
 """
 
 from __future__ import annotations
@@ -10,16 +10,29 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
+from .cells import Bound, as_masses, searched
 from .checks import Array, ReadOnly, as_array, as_count, as_distribution, as_rng, has_shape
-from .images import as_images, distinct_images, draw_seeds, is_complete
 
-__all__ = ["BernoulliDecoder"]
-
-Index = NDArray[np.intp]
+__all__ = ["BernoulliDecoder", "count_images"]
 
 SURE = 1e-12
 """Share of a latent's mass below which what has a pixel off is summed on its own, not as the
 difference of mass and what has it on, which rounding hides."""
+
+FARTHEST = 30.0
+"""Log-odds up to which a pixel is moved by its slope; beyond, it is as good as certain."""
+
+SOFT = 2.0
+"""Log-odds of an image's pixels where the ascent of c starts: certain ones would never move."""
+
+NOISY = 3.0
+"""Log-odds of an image with noise in the dictionary: a pixel in twenty is flipped."""
+
+ROOM = 1 << 22
+"""Entries of a table of rows in an ascent of c: with more images it starts from fewer."""
+
+CANDIDATES = 16
+"""How many images compete to be the next seed: enough to find most clusters of images."""
 
 
 class BernoulliDecoder(ReadOnly):
@@ -66,8 +79,8 @@ class BernoulliDecoder(ReadOnly):
     n_x: int
 
     def __init__(self, images: ArrayLike) -> None:
-        pictures = as_images(images)
-        if len(distinct_images(pictures)[0]) < len(pictures):
+        pictures = _as_pictures(images)
+        if len(_distinct(pictures)[0]) < len(pictures):
             raise ValueError(
                 "images holds an image more than once; merge them with count_images, "
                 "which returns the distinct images and their p"
@@ -79,7 +92,7 @@ class BernoulliDecoder(ReadOnly):
         self._pixels.flags.writeable = False
         self._words = _as_words(pictures)
         self.images = self._pixels[:-1].T.reshape(pictures.shape)
-        self.n_x = n + (not is_complete(pictures))
+        self.n_x = n + (n < 2**pixels)
 
     def __repr__(self) -> str:
         return f"BernoulliDecoder(images={len(self.images)}, pixels={len(self._pixels) - 1})"
@@ -138,8 +151,9 @@ class BernoulliDecoder(ReadOnly):
             If `joint` is of another shape, has no mass, a negative or non-finite one, or
             mass on the symbol *any other image*.
         """
-        sums, off = self._sums(joint)
-        on, mass = sums[:, :-1], sums[:, -1]
+        table = as_masses(joint, self.n_x)
+        self._none_elsewhere("joint", table)
+        on, off, mass = self._sums(table[:, : len(self.images)])
         dead = mass == 0
         on[dead], off[dead] = on.sum(axis=0), off.sum(axis=0)
         with np.errstate(divide="ignore"):
@@ -168,6 +182,30 @@ class BernoulliDecoder(ReadOnly):
         """
         odds = self._as_odds(parameters)
         return np.asarray(expit(odds)).reshape(len(odds), *self.images.shape[1:])
+
+    @property
+    def box(self) -> Array:
+        """Least and greatest log-odds that slopes are followed to, shape (2, pixels)."""
+        return np.outer((-FARTHEST, FARTHEST), np.ones(len(self._pixels) - 1))
+
+    def slopes(self, parameters: ArrayLike) -> Array:
+        """Compute the gradient of log d(x|z) in the log-odds, x − μ, shape (n_z, n_x, pixels).
+
+        Parameters
+        ----------
+        parameters : array_like, shape (n_z, pixels)
+            Log-odds λ.
+        """
+        odds = self._as_odds(parameters)
+        slopes = self._pixels[:-1].T - expit(odds)[:, None]
+        if self.n_x == len(self.images):
+            return np.asarray(slopes)
+        d = np.exp(self.log_rows(odds))[:, None]  # over all images Σ d (x − μ) = 0
+        left = d[..., -1:]
+        rest = np.divide(
+            d[..., :-1] @ slopes, -left, out=np.zeros_like(left + odds[:, None]), where=left > 0
+        )
+        return np.concatenate([slopes, rest], axis=1)
 
     def seeded_encoder(
         self,
@@ -227,11 +265,43 @@ class BernoulliDecoder(ReadOnly):
         if n > n_z:
             raise ValueError(f"seeds is {n}, but must be at most n_z, which is {n_z}")
         listed = len(self.images)
-        distances = draw_seeds(self._pixels[:-1], p[:listed], n, as_rng(rng))
+        distances = _draw_seeds(self._pixels[:-1], p[:listed], n, as_rng(rng))
         e = np.full((self.n_x, n_z), 1 / n_z)
         e[:listed] = _nearness(distances, p[:listed])[:, np.arange(n_z) % n]
         e[:listed] /= e[:listed].sum(axis=1, keepdims=True)
         return e
+
+    def dictionary(self) -> Array:
+        """Return log-odds to start from: an even row, and each image, for certain and less so."""
+        even = np.zeros(len(self._pixels) - 1)
+        return np.vstack([even, self._odds_of(np.inf), self._odds_of(NOISY)])
+
+    def bound(self, log_weight: Array, beta: float, goal: float) -> Bound:
+        """Bound c = Σ exp(log_weight + log d/β) over all rows; see `cells`.
+
+        For β ≤ 1 it is proven: d is linear in each pixel's mean, so c is convex in it, and largest
+        where every pixel is certain. Otherwise c is climbed from every image, or of many from
+        those of largest weight, and the largest that is found need not be the largest there is.
+
+        Parameters
+        ----------
+        log_weight : numpy.ndarray, shape (n_x,)
+            Logarithms of the weights, −∞ for 0.
+        beta : float
+            Price of a nat, above 0.
+        goal : float
+            Rows with c > 1 + goal are returned.
+        """
+        listed = log_weight[: len(self.images)]
+        if beta <= 1:
+            high = self._odds_of(np.inf)[listed > np.log1p(goal)]
+            return Bound(float(np.exp(log_weight.max())), high, True)
+        first = np.argsort(-listed, kind="stable")[: max(64, ROOM // self.n_x)]
+        return searched(self, self._odds_of(SOFT)[first], log_weight, beta, goal)
+
+    def _odds_of(self, size: float) -> Array:
+        """Return the images as log-odds of this size."""
+        return np.where(self._pixels[:-1].T > 0, size, -size)
 
     def _as_odds(self, parameters: ArrayLike) -> Array:
         odds = as_array("parameters", parameters, ndim=2)
@@ -248,13 +318,6 @@ class BernoulliDecoder(ReadOnly):
             wrong |= self._words[word] & certain[word] != on[word]
         return wrong
 
-    def _sum_off(self, mass: Array, pixels: Index) -> list[float]:
-        """Sum the mass that has each of some pixels off, over the images that have mass."""
-        seen = np.flatnonzero(mass)
-        if 4 * seen.size > mass.size:  # to gather would cost more than it saves
-            return [float(mass @ (1 - self._pixels[i])) for i in pixels]
-        return [float(mass[seen] @ (1 - self._pixels[i, seen])) for i in pixels]
-
     def _none_elsewhere(self, name: str, table: Array) -> None:
         if table[:, len(self.images) :].any():
             raise ValueError(
@@ -262,21 +325,15 @@ class BernoulliDecoder(ReadOnly):
                 "which pixel means cannot fit; p must be 0 there"
             )
 
-    def _sums(self, joint: ArrayLike) -> tuple[Array, Array]:
-        """Return the mass with each pixel on, that of the latent last, and with it off."""
-        table = as_array("joint", joint, ndim=2)
-        has_shape("joint", table, (len(table), self.n_x))
-        listed = table[:, : len(self.images)]
-        self._none_elsewhere("joint", table)
-        with np.errstate(invalid="ignore"):
-            sums = listed @ self._pixels.T
-        if not (np.isfinite(sums).all() and sums.min() >= 0 and sums.any()):
-            raise ValueError("joint must hold masses p(x) e(z|x): finite, not negative, not all 0")
+    def _sums(self, table: Array) -> tuple[Array, Array, Array]:
+        """Return the mass of each latent with each pixel on, with it off, and in all."""
+        sums = table @ self._pixels.T
         off = sums[:, -1:] - sums[:, :-1]
         sure = off < SURE * sums[:, -1:]
         for z in np.flatnonzero(sure.any(axis=1)):
-            off[z, sure[z]] = self._sum_off(listed[z], np.flatnonzero(sure[z]))
-        return sums, off
+            seen = np.flatnonzero(table[z])
+            off[z, sure[z]] = (1 - self._pixels[:-1][np.ix_(sure[z], seen)]) @ table[z, seen]
+        return sums[:, :-1], off, sums[:, -1]
 
 
 def _as_words(bits: NDArray[np.bool_]) -> NDArray[np.uint64]:
@@ -302,3 +359,89 @@ def _nearness(distances: Array, p: Array) -> Array:
     excess = (distances - nearest).T
     with np.errstate(over="ignore"):
         return np.asarray(np.exp(-excess / width) if width else excess == 0, dtype=np.float64)
+
+
+def count_images(images: ArrayLike) -> tuple[NDArray[np.uint8], Array]:
+    """Count images: the distinct ones, and their frequencies p̂(x) = count(x) / n.
+
+    Parameters
+    ----------
+    images : array_like, shape (n, ...)
+        Pictures with pixels 0 or 1, in any number of axes.
+
+    Returns
+    -------
+    distinct : numpy.ndarray of uint8, shape (k, ...)
+        Each image once, in the order of its first appearance, for `BernoulliDecoder`.
+    p : numpy.ndarray, shape (k,) or (k + 1,)
+        Their frequencies; then a 0 for *any other image*, unless there is no other.
+
+    Raises
+    ------
+    ValueError
+        If `images` is empty or has a pixel that is neither 0 nor 1.
+    TypeError
+        If `images` does not hold real numbers.
+
+    Examples
+    --------
+    >>> distinct, p = count_images([[0, 1], [1, 1], [0, 1]])
+    >>> distinct.tolist(), p.round(3).tolist()
+    ([[0, 1], [1, 1]], [0.667, 0.333, 0.0])
+    """
+    pictures = _as_pictures(images)
+    first, counts = _distinct(pictures)
+    order = np.argsort(first)
+    distinct, p = pictures[first[order]], counts[order] / len(pictures)
+    complete = len(distinct) == 2 ** distinct[0].size
+    return distinct.astype(np.uint8), p if complete else np.append(p, 0.0)
+
+
+def _as_pictures(images: ArrayLike) -> NDArray[np.bool_]:
+    """Return checked images, True where a pixel is on."""
+    array = as_array("images", images)
+    if array.ndim < 2:
+        raise ValueError(
+            f"images must have one axis for the images and one or more for their pixels, "
+            f"but its shape is {array.shape}"
+        )
+    on = array == 1
+    bad = ~on & (array != 0)
+    if bad.any():
+        index = np.unravel_index(int(np.argmax(bad)), array.shape)
+        raise ValueError(
+            f"images[{', '.join(map(str, index))}] is {array[index]!s}, but a pixel is 0 or 1; "
+            "compare grey images with a threshold first"
+        )
+    return np.asarray(on)
+
+
+def _distinct(pictures: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the place of each distinct image's first appearance, and its count."""
+    packed = np.packbits(pictures.reshape(len(pictures), -1), axis=1)
+    _, first, counts = np.unique(packed, axis=0, return_index=True, return_counts=True)
+    return first, counts
+
+
+def _draw_seeds(pixels: Array, p: Array, n: int, rng: np.random.Generator) -> Array:
+    """Draw n images far apart and return the distance of every image to each, at [seed, x].
+
+    The images lie at pixels[i, x].
+
+    Greedy k-means++: each next seed is the best of a few drawn from p times the distance to
+    the nearest seed so far.
+    """
+    norms = pixels.sum(axis=0)
+
+    def candidates(weight: Array, k: int) -> Array:
+        chosen = rng.choice(p.size, size=k, p=weight / weight.sum())
+        return np.asarray((-2 * pixels[:, chosen].T) @ pixels + norms + norms[chosen, None])
+
+    distances = np.empty((n, p.size))
+    distances[0] = nearest = candidates(p, 1)[0]
+    for seed in range(1, n):
+        weight = p * nearest
+        options = candidates(weight if weight.any() else p, CANDIDATES)
+        best = options[np.argmin(np.minimum(options, nearest) @ p)]
+        distances[seed], nearest = best, np.minimum(nearest, best)
+    return distances

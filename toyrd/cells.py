@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from itertools import product
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,6 +20,17 @@ __all__ = ["Bound", "ConcaveRows"]
 
 MOST = 25_000_000
 """How many values of tangents at corners the bound may look at: some seconds of work."""
+
+
+STEPS, LEAST, PACE = 2000, 1e-15, 1000
+"""Steps of an ascent at the most; a gain in log c that is rounding; steps like the last that count."""
+
+
+class Climbing(Protocol):
+    """What an ascent asks of a family."""
+
+    def log_rows(self, parameters: Array) -> Array: ...
+    def fit(self, joint: Array, parameters: Array | None) -> Array: ...
 
 
 class Bound(NamedTuple):
@@ -203,11 +214,46 @@ def as_masses(joint: ArrayLike, n_x: int) -> Array:
     return table
 
 
-def searched(family, starts, log_weight, beta, goal):
-    """TEMP."""
-    theta = starts
-    for _ in range(300):
-        q = np.exp(log_weight + family.log_rows(theta) / beta)
-        theta = family.fit(q, theta)
-    values = np.exp(log_weight + family.log_rows(theta) / beta).sum(axis=1)
-    return Bound(float(values.max()), theta[values > 1 + goal], False)
+def searched(
+    family: Climbing, starts: Array, log_weight: Array, beta: float, goal: float, *, most: int = 40
+) -> Bound:
+    """Return the largest c that an ascent finds from the best starts: a bound without proof."""
+    first = starts[np.argsort(-_log_terms(family, starts, log_weight, beta)[1], kind="stable")]
+    theta, log_c = ascend(family, first[:most], log_weight, beta)
+    _, distinct = np.unique(np.exp(family.log_rows(theta)).round(4), axis=0, return_index=True)
+    high = distinct[log_c[distinct] > np.log1p(goal)]
+    return Bound(float(np.exp(log_c.max())), theta[high], False)
+
+
+def ascend(family: Climbing, theta: Array, log_weight: Array, beta: float) -> tuple[Array, Array]:
+    r"""Return rows near local maxima of c, uphill from θ, and log c there.
+
+    θ ← fit(q) with q ∝ w exp(ℓ/β) never lowers c, as by Jensen's inequality
+
+    .. math:: \log c(θ') ≥ \log c(θ) + Σ q (ℓ_{θ'} - ℓ_θ) / β.
+
+    A row stops where it gains no more, or so little that PACE such steps would not bring c to 1.
+    """
+    theta, log_c, live = theta.copy(), np.full(len(theta), -np.inf), np.arange(len(theta))
+    for _ in range(STEPS):
+        q, now = _log_terms(family, theta[live], log_weight, beta)
+        with np.errstate(invalid="ignore"):
+            gain, log_c[live] = now - log_c[live], now
+        rising = (gain > LEAST) & (now + PACE * gain > 0)
+        live = live[rising]
+        if not live.size:
+            break
+        theta[live] = family.fit(q[rising], theta[live])
+    return theta, log_c
+
+
+def _log_terms(
+    family: Climbing, theta: Array, log_weight: Array, beta: float
+) -> tuple[Array, Array]:
+    """Return the terms of c, to scale, and log c."""
+    exponents = log_weight + family.log_rows(theta) / beta
+    top = exponents.max(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore"):
+        terms = np.exp(exponents - top)
+    total = terms.sum(axis=1)
+    return terms, np.asarray(top[:, 0] + np.log(total))

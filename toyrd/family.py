@@ -31,8 +31,11 @@ TINY = 1e-9
 ALIKE = (0.97, 0.999, 1 - 1e-5)
 """Affinities Σ √(d d') above which rows are tried as one, the boldest first."""
 
-NEAR_ONE = 1.001
-"""The β whose heaviest rows are tried for a perfect fit."""
+NEAR_ONE, TRIES = 1.05, 4
+"""The β whose heaviest rows are tried for a perfect fit, and with how many numbers of rows."""
+
+MANY = 600
+"""Parameters up to which Newton steps are taken: each takes the cube of them."""
 
 POLISHES, SLOPE, AGREE = 6, 0.9, 1e-10
 """Polishes for a target at the most; the slope up to which a secant is trusted; β that agree."""
@@ -233,8 +236,10 @@ class FamilyCurve(Curve):
     def _polished(self, found: Solution, beta: float) -> Array:
         """Return rows that may do better at β: those alike merged, then all moved downhill."""
         theta, m = found.parameters, found.m
-        if not TINY <= beta < np.inf or not isinstance(self.family, SmoothFamily):
+        smooth = isinstance(self.family, SmoothFamily) and theta.size <= MANY
+        if not TINY <= beta < np.inf or not smooth:
             return self.family.fit((self.p[:, None] * found.e).T, theta)
+        theta = np.clip(theta, *self.family.box)  # parameters may be infinite
         polish = Polish(self.p, self.family, beta, theta)
         most = polish.value(m, theta) + 1e-15
         tries = (polish.merged(theta, m, least) for least in ALIKE)
@@ -244,8 +249,8 @@ class FamilyCurve(Curve):
     def perfect_fit(self) -> Solution | None:
         """The mixture with g = p of the fewest rows near β = 1, if there is one.
 
-        There few rows carry nearly all the mass; so the heaviest are tried, one more at a time,
-        until a polish at β = 1 makes KL(p ‖ g) vanish.
+        There few rows carry nearly all the mass; so as many as are well above the rest are
+        polished at β = 1, to see whether KL(p ‖ g) vanishes.
         """
         if not isinstance(self.family, SmoothFamily):
             return None
@@ -254,8 +259,9 @@ class FamilyCurve(Curve):
         if near.D + near.R - self.H > 2 * (NEAR_ONE - 1) * self.H:  # no perfect fit is so far off
             return None
         order = np.argsort(-near.m)
-        for count in range(1, near.m.size + 1):
-            theta, m = near.parameters[order[:count]], near.m[order[:count]]
+        falls = -np.diff(np.log(near.m[order]), append=np.log(TINY))
+        for last in sorted(np.argsort(-falls)[:TRIES]):
+            theta, m = near.parameters[order[: last + 1]], near.m[order[: last + 1]]
             (theta, m), _ = Polish(self.p, self.family, 1.0, theta).run(m / m.sum(), theta)
             point = TableCurve(self.p, self._cost(theta)).evaluate(1.0, m)
             if point.objective - self.H <= PERFECT:

@@ -5,7 +5,7 @@ rest: it prints the text, writes the picture, whole or not at all, and turns a m
 user into one line and exit code 2. The same call writes the same bytes.
 
 Pictures are drawn for the width of a page, 6.75 inches, with text of 7 points or more: in a
-paper they keep their size. ``--width`` draws for another page with text of the same size.
+paper they keep their size. ``--width`` draws for another page, 6.25 inches or more.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def figure_parser(name: str, description: str | None) -> argparse.ArgumentParser
     place = f"file to write, .png, .svg or .pdf, in a folder that exists ({default})"
     add("--output", type=Path, default=default, metavar="PATH", help=place)
     inches = f"of the picture in inches; text keeps its size ({PAGE:g})"
-    add("--width", type=number(6, 16), default=PAGE, metavar="W", help=inches)
+    add("--width", type=number(6.25, 16), default=PAGE, metavar="W", help=inches)
     add("--dpi", type=number(10, 1200, int), default=200, metavar="N", help="dots per inch (200)")
     add("--seed", type=number(0, kind=int), default=0, metavar="N", help="of random choices (0)")
     return parser

@@ -53,12 +53,12 @@ _HALO = [Stroke(linewidth=2, foreground="white"), Normal()]
 _WORDS: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 7, "path_effects": _HALO}
 _ARROW: dict[str, Any] = {"arrowstyle": "-", "lw": 0.6, "shrinkA": 0, "shrinkB": 3}
 _BLUE, _ORANGE, _GREEN = "#0b3c6f", "#e07b39", "#3d7a3d"
-_UNIFORM: dict[str, Any] = {"ls": (0, (4, 2)), "marker": "s", "ms": 2.5, "mfc": "white"}
-_MARKS: tuple[dict[str, Any], ...] = (
-    {"marker": "*", "ms": 7},
-    {"marker": "D", "ms": 4.5},
-    {"marker": "o", "ms": 10, "fillstyle": "none"},
-)
+# Of the models of Figure 2: marker, size and filling.
+_MODELS = {
+    "Figure 2 (a), the truth": ("*", 7, "full"),
+    "Figure 2 (b), best ELBO": ("D", 4.5, "full"),
+    "Figure 2 (c), target rate 0.5": ("o", 10, "none"),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,18 +136,14 @@ def compute_phase(
     for point in gaussian[1:-1]:
         found.append(search_uniform(family, point))
         tell()
-    truth, elbo, target = source.true_model(), solve(p, beta=1), solve(p, rate=0.5)
+    figure2 = source.true_model(), solve(p, beta=1), solve(p, rate=0.5)
     fine = [0, *sorted({*betas, 1.0, *np.geomspace(0.03, 4, 60)}), np.inf]
     return Phase(
-        H=truth.H,
+        H=figure2[0].H,
         gaussian=gaussian,
         fixed=frontier(p, decoder=worse_decoder(p.size), betas=fine),
         uniform=np.array([(one.R, one.D) for one in found]),
-        columns={
-            "Figure 2 (a), the truth": (truth.R, truth.D),
-            "Figure 2 (b), an ELBO optimum": (elbo.R, elbo.D),
-            "Figure 2 (c), target rate 0.5": (target.R, target.D),
-        },
+        columns=dict(zip(_MODELS, ((one.R, one.D) for one in figure2), strict=True)),
         random=random_models(p, models, rng=np.random.default_rng(rng)),
     )
 
@@ -233,7 +229,7 @@ def draw_phase(phase: Phase, *, width: float = PAGE) -> Figure:
             draw(phase, figure.add_axes(place))
         keys = figure.axes[0].get_legend_handles_labels()
         below: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 0.02 / height)}
-        figure.legend(*keys, **below, ncols=3, frameon=False, handlelength=3, borderpad=0)
+        figure.legend(*keys, **below, ncols=3, frameon=False, handlelength=2.6, borderpad=0)
     return figure
 
 
@@ -272,13 +268,14 @@ def _draw(phase: Phase, ax: Axes, window: Sequence[float]) -> None:
     ax.plot([0, H], [H, 0], color="black", lw=0.8, label="D + R = H")
     ax.plot(R, D, color=_BLUE, lw=2.2, label="Gaussian rows, free m (certified)")
     ax.plot(*touching, color=_BLUE, lw=5, alpha=0.4, label=name)
-    words = "Gaussian rows, uniform m (found)"
-    ax.plot(*phase.uniform.T, color=_ORANGE, lw=1, **_UNIFORM, label=words)
+    squares: dict[str, Any] = {"ms": 2.5, "mfc": "white", "color": _ORANGE, "lw": 1}
+    ax.plot(*phase.uniform.T, "s--", **squares, label="Gaussian rows, uniform m (found)")
     ax.plot(*_extended(phase.fixed, far), "-.", color=_GREEN, lw=1.4, label=rows)
     ax.axline(best, slope=-1, color="0.25", lw=0.9, ls=":", label="slope −1 at its best ELBO")
     ax.plot(*best, "o", ms=4.5, color=_GREEN)
-    for mark, (title, point) in zip(_MARKS, phase.columns.items(), strict=True):
-        ax.plot(*point, color="black", ls="none", clip_on=False, **mark, label=title)
+    for title, (marker, size, fill) in _MODELS.items():
+        style: dict[str, Any] = {"ms": size, "fillstyle": fill, "color": "black"}
+        ax.plot(*phase.columns[title], marker, clip_on=False, **style, label=title)
     ax.set(xlim=window[:2], ylim=window[2:], aspect="equal")
     ax.set(xlabel="rate R (nats)", ylabel="distortion D (nats)")
 

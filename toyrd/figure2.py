@@ -38,7 +38,7 @@ from .plotting import plot_column
 
 TITLES = "(a) true model", "(b) maximum ELBO, β = 1", "(c) target rate {:g}"
 
-FREE = "of all optima, that of least (x − z)²"
+FREE = "the optimum of least (x − z)²"
 
 # Inches: left and right of the columns, between them, between their maps, and the height.
 LEFT, RIGHT, GAP, NEAR, FAR, HEIGHT = 0.47, 0.08, 0.34, 0.07, 0.37, 5.5
@@ -277,7 +277,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--decoder", choices=("free", "gaussian"), help=rows)
     words = "exact tables, or the paper's family trained by gradients (tables)"
     add("--model", choices=("tables", "appendix-e"), default="tables", help=words)
-    add("--steps", type=number(1, kind=int), metavar="N", help="of training (10000)")
+    add("--steps", type=number(1, kind=int), metavar="N", help="of appendix-e (10000)")
     return run(parser, _command, argv)
 
 

@@ -29,8 +29,8 @@ _THICK: dict[str, Any] = {"color": "0.55", "linewidth": 1.8}
 _DASHED: dict[str, Any] = {"color": "black", "linewidth": 0.9, "linestyle": (0, (3, 2))}
 _PALE: dict[str, Any] = {"color": "#f2c38b", "fill": True}
 # Of a legend above the frame, where no distribution can run into it.
-_ABOVE: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0.2}
-_TIGHT: dict[str, Any] = {"borderpad": 0.1, "handlelength": 1.6, "columnspacing": 1.2}
+_ABOVE: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1, 1), "frameon": False}
+_TIGHT: dict[str, Any] = {"borderpad": 0.1, "borderaxespad": 0.2, "columnspacing": 1.2}
 
 AnyModel = Model | Solution
 Step = tuple[str, Array, dict[str, Any]]
@@ -529,7 +529,7 @@ def _steps(ax: Axes | None, xlabel: str, steps: Sequence[Step]) -> Axes:
     ax.set(xlabel=xlabel, ylabel="probability", xlim=(edges[0], edges[-1]), ylim=(0, None))
     ax.xaxis.set_major_locator(MaxNLocator(7, integer=True))
     ax.yaxis.set_major_locator(MaxNLocator(4))
-    ax.legend(ncols=len(steps), frameon=False, **_ABOVE, **_TIGHT)
+    ax.legend(ncols=len(steps), handlelength=1.6, **_ABOVE, **_TIGHT)
     return ax
 
 

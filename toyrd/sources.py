@@ -13,7 +13,6 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
-from scipy.special import ndtr
 
 from .checks import (
     Array,
@@ -29,15 +28,13 @@ from .checks import (
     locked,
     no_nan,
 )
-
+from .gaussian import FAR, log_bins
 from .model import Model, mutual_information, posterior
-
-__all__ = ["Source", "bars_and_stripes", "empirical", "toy_source"]
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
 class Source(ReadOnly):
-    """Hold a data distribution with its true latent: p(x) = Σ_z* p(z*) p(x|z*).
+    """A data distribution with its true latent: p(x) = Σ_z* p(z*) p(x|z*).
 
     Parameters
     ----------
@@ -54,11 +51,17 @@ class Source(ReadOnly):
     ------
     ValueError
         If a table is not a distribution or the shapes do not fit.
+    TypeError
+        If an argument does not hold real numbers.
 
     Examples
     --------
     >>> Source(p_z=[0.5, 0.5], p_x_given_z=[[1, 0], [0, 1]])
     Source(n_x=2, components=2, information=0.693147)
+
+    References
+    ----------
+    Alemi et al., *Fixing a Broken ELBO* (2018), section 4.
     """
 
     p_z: Array
@@ -76,26 +79,24 @@ class Source(ReadOnly):
         widths: ArrayLike | None = None,
         images: ArrayLike | None = None,
     ) -> None:
-        p_z = as_distribution("p_z", p_z)
         rows = as_table("p_x_given_z", p_x_given_z)
-        has_shape("p_x_given_z", rows, (p_z.size, rows.shape[1]))
-        object.__setattr__(self, "p_z", frozen(p_z))
-        object.__setattr__(self, "p_x_given_z", frozen(rows))
-        object.__setattr__(self, "means", _described("means", means, p_z.size, 1))
-        object.__setattr__(self, "widths", _described("widths", widths, p_z.size, 1))
-        object.__setattr__(self, "images", _described("images", images, rows.shape[1], 3))
+        k, n_x = rows.shape
+        fields = {"p_z": as_distribution("p_z", p_z), "p_x_given_z": rows}
+        has_shape("p_z", fields["p_z"], (k,))
+        notes = ("means", means, k, 1), ("widths", widths, k, 1), ("images", images, n_x, 3)
+        fields |= {note[0]: _described(*note) for note in notes}
+        for name, array in fields.items():
+            object.__setattr__(self, name, frozen(array))
 
     def __repr__(self) -> str:
-        return (
-            f"Source(n_x={self.p.size}, components={self.p_z.size}, "
-            f"information={self.information:.6g})"
-        )
+        k, n_x = self.p_x_given_z.shape
+        return f"Source(n_x={n_x}, components={k}, information={self.information:.6g})"
 
     @cached_property
     def p(self) -> Array:
         """Data distribution p(x), shape (n_x,)."""
         p = self.p_z @ self.p_x_given_z
-        return locked(p / p.sum())  # the tables may be off by 1e-10, and the errors would add
+        return locked(p / p.sum())  # the rounding of two tables adds up
 
     @cached_property
     def information(self) -> float:
@@ -120,11 +121,17 @@ class Source(ReadOnly):
         ------
         ValueError
             If `n_z` is less than the number of components.
+        TypeError
+            If `n_z` is not an integer.
 
         Examples
         --------
         >>> round(toy_source().true_model(n_z=30).R, 12)
         0.5
+
+        References
+        ----------
+        Alemi et al., *Fixing a Broken ELBO* (2018), Figure 2a.
         """
         k = self.p_z.size
         default = k if self.images.size else self.p.size
@@ -142,16 +149,27 @@ class Source(ReadOnly):
         e : array_like, shape (n_x, n_z)
             Encoder e(z|x).
 
+        Returns
+        -------
+        float
+            Between 0 and I(X; Z*).
+
         Raises
         ------
         ValueError
             If `e` is not an encoder of this source's symbols.
+        TypeError
+            If `e` does not hold real numbers.
 
         Examples
         --------
         >>> source = toy_source()
         >>> bool(source.latent_information(source.true_model().e) <= 0.5)
         True
+
+        References
+        ----------
+        Tishby, Pereira, Bialek, *The Information Bottleneck Method* (1999), equation 15.
         """
         return mutual_information(self.p_z[:, None] * self._latent_given_truth(e))
 
@@ -172,22 +190,27 @@ class Source(ReadOnly):
         ------
         ValueError
             If `e` does not fit, or the source has not exactly two components.
+        TypeError
+            If `e` does not hold real numbers.
 
         Examples
         --------
         >>> source = toy_source()
         >>> round(source.separation(source.true_model().e), 10)
         0.8531310987
+
+        References
+        ----------
+        Levin, Peres, Wilmer, *Markov Chains and Mixing Times* (2009), proposition 4.2.
         """
         if self.p_z.size != 2:
-            raise ValueError(
-                f"separation compares two components, but this source has {self.p_z.size}; "
-                "use latent_information"
-            )
+            k, way_out = self.p_z.size, "use latent_information"
+            raise ValueError(f"separation is of 2 components, but there are {k}; {way_out}")
         first, second = self._latent_given_truth(e)
         return float(np.abs(first - second).sum() / 2)
 
     def _latent_given_truth(self, e: ArrayLike) -> Array:
+        """Return P(z|z*), shape (k, n_z)."""
         table = as_table("e", e)
         has_shape("e", table, (self.p.size, table.shape[1]))
         return np.asarray(self.p_x_given_z @ table)
@@ -196,22 +219,11 @@ class Source(ReadOnly):
 def _described(name: str, value: ArrayLike | None, n: int, ndim: int) -> Array:
     """Return what describes n components or symbols, one entry each; None gives an empty array."""
     if value is None:
-        return frozen(np.empty(0))
+        return np.empty(0)
     array = as_array(name, value, ndim=ndim)
     has_shape(name, array, (n, *array.shape[1:]))
     no_nan(name, array)
-    return frozen(array)
-
-
-def binned_gaussians(means: Array, widths: Array, n_bins: int) -> Array:
-    """Integrate Gaussians over bins centred on 0, 1, …; the end bins take the tails."""
-    edges = np.concatenate([[-np.inf], np.arange(n_bins - 1) + 0.5, [np.inf]])
-    with np.errstate(over="ignore"):
-        z = (edges - means[:, None]) / widths[:, None]
-    # On the right of the mean the mirrored difference keeps its relative precision.
-    right = z[:, :-1] > 0
-    mirrored = ndtr(-z[:, :-1]) - ndtr(-z[:, 1:])
-    return np.asarray(np.where(right, mirrored, ndtr(z[:, 1:]) - ndtr(z[:, :-1])))
+    return array
 
 
 def toy_source(
@@ -230,7 +242,7 @@ def toy_source(
     Parameters
     ----------
     weights, means, widths : array_like, shape (k,)
-        Of the components; means and widths in bins.
+        Of the components; means and widths in bins, at most 1e6, widths at least 1e-6.
     n_bins : int
         Number of symbols x.
     information : float or None
@@ -244,8 +256,10 @@ def toy_source(
     Raises
     ------
     ValueError
-        If lengths differ, a width is not positive, or no factor reaches `information`;
-        the message says what is reachable.
+        If lengths differ, a mean or a width is out of range, or no factor reaches
+        `information`; the message says what is reachable.
+    TypeError
+        If an argument does not hold real numbers, or `n_bins` is not an integer.
 
     Examples
     --------
@@ -257,22 +271,17 @@ def toy_source(
     ----------
     Alemi et al., *Fixing a Broken ELBO* (2018), section 4 and Figure 2a.
     """
-    p_z = as_distribution("weights", weights)
+    p_z, n_bins = as_distribution("weights", weights), as_count("n_bins", n_bins)
     centres, spread = as_array("means", means, ndim=1), as_array("widths", widths, ndim=1)
-    has_shape("means", centres, p_z.shape)
-    has_shape("widths", spread, p_z.shape)
-    for name, array, good in (
-        ("means", centres, np.isfinite(centres)),
-        ("widths", spread, (spread > 0) & np.isfinite(spread)),
-    ):
-        if not good.all():
-            i = int(np.argmin(good))
-            raise ValueError(f"{name}[{i}] is {array[i]!s}, but must be finite, a width above 0")
-    n_bins = as_count("n_bins", n_bins)
+    for name, array, low in (("means", centres, -FAR), ("widths", spread, 1 / FAR)):
+        has_shape(name, array, p_z.shape)
+        for i, value in enumerate(array):
+            as_number(f"{name}[{i}]", value, low=low, high=FAR)
 
     def scaled(log_factor: float) -> Source:
         wide = spread * np.exp(log_factor)
-        return Source(p_z, binned_gaussians(centres, wide, n_bins), means=centres, widths=wide)
+        rows = np.exp(log_bins(np.stack([centres, wide], axis=1), n_bins))
+        return Source(p_z, rows, means=centres, widths=wide)
 
     if information is None:
         return scaled(0.0)
@@ -294,7 +303,8 @@ def _factor(scaled: Callable[[float], Source], information: float) -> float:
             f"only {reached.min():.6g} to {reached.max():.6g} nats"
         )
     nearest = crossings[np.argmin(np.abs(grid[crossings]))]
-    return float(brentq(excess, grid[nearest], grid[nearest + 1], xtol=1e-15, rtol=1e-15))
+    bracket = grid[nearest], grid[nearest + 1]
+    return float(brentq(excess, *bracket, xtol=1e-15, rtol=1e-15))
 
 
 def empirical(p: ArrayLike, n: int, *, rng: int | np.random.Generator | None = None) -> Array:
@@ -312,12 +322,15 @@ def empirical(p: ArrayLike, n: int, *, rng: int | np.random.Generator | None = N
     Returns
     -------
     numpy.ndarray, shape (n_x,)
-        A distribution: any solver runs on it, and ``model.on(p)`` evaluates on the true one.
+        A read-only distribution: any solver runs on it, and ``model.on(p)`` evaluates on the
+        true one.
 
     Raises
     ------
     ValueError
-        If `p` is not a distribution or `n` < 1.
+        If `p` is not a distribution, `n` < 1, or `rng` is no seed.
+    TypeError
+        If `n` is not an integer.
 
     Examples
     --------
@@ -328,9 +341,8 @@ def empirical(p: ArrayLike, n: int, *, rng: int | np.random.Generator | None = N
     ----------
     Alemi and Fischer, *TherML* (2018), the 50-sample variant of the toy.
     """
-    p = as_distribution("p", p)
-    n = as_count("n", n)
-    return np.asarray(as_rng(rng).multinomial(n, p / p.sum()) / n)
+    counts = as_rng(rng).multinomial(as_count("n", n), as_distribution("p", p))
+    return locked(counts / n)
 
 
 def bars_and_stripes(n: int, *, flip: float = 0.05) -> Source:
@@ -355,6 +367,8 @@ def bars_and_stripes(n: int, *, flip: float = 0.05) -> Source:
     ------
     ValueError
         If `n` or `flip` is out of range.
+    TypeError
+        If `n` is not an integer or `flip` not a number.
 
     Examples
     --------
@@ -369,10 +383,8 @@ def bars_and_stripes(n: int, *, flip: float = 0.05) -> Source:
     if n > 4:
         raise ValueError(f"n is {n}, but 2^(n²) images fit in memory only up to n = 4")
     flip = as_number("flip", flip, low=0, high=0.5)
-    pixels = _bits(n * n)
-    lines = _bits(n)
-    stripes = np.repeat(lines, n, axis=1)
-    bars = np.tile(lines, (1, n))
+    pixels, lines = _bits(n * n), _bits(n)
+    stripes, bars = np.repeat(lines, n, axis=1), np.tile(lines, (1, n))
     patterns = np.unique(np.concatenate([stripes, bars]), axis=0)
     differ = patterns @ (1 - pixels.T) + (1 - patterns) @ pixels.T
     rows = np.power(flip, differ) * np.power(1 - flip, n * n - differ)

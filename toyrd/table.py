@@ -250,7 +250,9 @@ class TableCurve(Curve):
             stays = max(stays, 0) + 1 if excess > 0 else min(stays, 0) - 1
             beta = next_beta(target, low, high, stays, step)
         ends = [at_jump(target, low, high)]  # rounding leaves no β between the two
-        ends += [self._mixed(target, low, high, s.beta) for s in (low, high) if 0 < s.beta < np.inf]
+        ends += [
+            self._mixed(target, low, high, s.beta) for s in (low, high) if 0 < s.beta < np.inf
+        ]
         return min(ends, key=lambda end: target.restate(end).gap)
 
     @property

@@ -119,18 +119,16 @@ def tables(
     ----------
     MacIver et al., *Hypothesis: A new approach to property-based testing* (2019).
     """
-    n_rows = _size(draw, "n_rows", n_rows, max_size)
-    n_columns = _size(draw, "n_columns", n_columns, max_size)
-    smallest = as_number("smallest", smallest, low=0, high=1)
+    n = _size(draw, "n_rows", n_rows, max_size)
+    k = _size(draw, "n_columns", n_columns, max_size)
     # One draw of bytes for a whole table: one for each number takes five times as long.
-    size = n_rows * (n_columns + 1)
-    raw = np.frombuffer(draw(st.binary(min_size=size, max_size=size)), np.uint8)
-    raw = raw.reshape(n_rows, -1)
+    size = n * (k + 1)
+    raw = np.frombuffer(draw(st.binary(min_size=size, max_size=size)), np.uint8).reshape(n, -1)
     weights = WEIGHTS[raw[:, 1:]]
-    weights[weights < smallest] = 0
+    weights[weights < as_number("smallest", smallest, low=0, high=1)] = 0
     # The first byte of a row keeps its sum above 0, and says whether it repeats another.
-    weights[np.arange(n_rows), raw[:, 0] % n_columns] = 1
-    weights = weights[np.where(raw[:, 0] < 160, np.arange(n_rows), raw[:, 0] % n_rows)]
+    weights[np.arange(n), raw[:, 0] % k] = 1
+    weights = weights[np.where(raw[:, 0] < 160, np.arange(n), raw[:, 0] % n)]
     return frozen(weights / weights.sum(axis=1, keepdims=True))
 
 
@@ -231,4 +229,5 @@ def sources(
 
 
 def _size(draw: st.DrawFn, name: str, size: int | None, max_size: int) -> int:
+    """Return the size given, or draw one."""
     return draw(st.integers(1, max_size)) if size is None else as_count(name, size)

@@ -1,0 +1,569 @@
+"""Certificates: what an answer claims of itself, recomputed in fifty digits from its tables.
+
+Of every answer: lower_bound ≤ optimum, and (objective of the tables returned) − optimum ≤ gap.
+"""
+
+import math
+import warnings
+from decimal import Decimal
+
+import exact
+import exact_curve
+import numpy as np
+import pytest
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+from problems import (
+    BERGER,
+    BINARY,
+    ERASING,
+    HALF,
+    INF,
+    SHARP_ROWS,
+    THIRDS,
+    TOY,
+    GeometricDecoder,
+    H,
+    NeedleDecoder,
+    betas,
+    fine_rows,
+    geometric_source,
+    problems,
+)
+
+from toyrd import GaussianDecoder, Source, check, entropy, frontier, rate_distortion, solve
+from toyrd.curve import Status, Target
+from toyrd.family import Bound
+from toyrd.testing import distributions, tables
+
+law = settings(deadline=None, max_examples=40)
+few = settings(deadline=None, max_examples=12)
+seeds = st.integers(0, 2**32 - 1)
+
+
+def assert_certified(solution, high):
+    """At a β, with high the optimum: bound and gap hold for the tables as they are."""
+    assert Decimal(solution.lower_bound) <= high + Decimal("1e-40")
+    assert exact_curve.objective(solution) - high <= Decimal(solution.gap) + Decimal("1e-15")
+
+
+def ends(p, cost):
+    return [rate_distortion(p, cost, beta=beta, tol=1e-13) for beta in (0, INF)]
+
+
+# A table of costs at a β
+
+
+@law
+@given(problems(), betas, st.sampled_from([1e-6, 1e-10, 1e-13]), st.sampled_from([0, 1e6, 1e12]))
+@example((HALF, BERGER), 1 / 1.85, 1e-13, 0)
+@example((HALF, ERASING), 0.3 / math.log(2), 1e-13, 0)
+@example((HALF, BINARY), 1e6, 1e-13, 1e12)
+def test_no_answer_lies_at_a_beta(problem, beta, tol, offset):
+    """lower_bound ≤ min F, and D + βR of e and m is within the gap of it, at any offset."""
+    p, cost = problem[0], problem[1] + offset
+    solution = rate_distortion(p, cost, beta=beta, tol=tol)
+    low, high = exact_curve.least_lagrangian(p, cost, beta, solution.m)
+    assert high - low <= Decimal("1e-25") * (1 + abs(high) + Decimal(beta))
+    assert_certified(solution, high)
+    assert solution.status is Status.CERTIFIED
+    assert 0 <= solution.gap <= tol * min(1, beta) + 1e-13 * (100 + beta + offset)
+
+
+@law
+@given(problems(smallest=0), betas, st.data())
+def test_no_other_marginal_beats_the_lower_bound(problem, beta, data):
+    """F(m) ≥ lower_bound, with p and m down to denormals."""
+    p, cost = problem
+    solution = rate_distortion(p, cost, beta=beta)
+    rival = 0.5 * data.draw(distributions(cost.shape[1])) + 0.5 / cost.shape[1]
+    for m in (rival, 0.999 * solution.m + 0.001 * rival):
+        assert Decimal(solution.lower_bound) <= exact_curve.lagrangian(p, cost, beta, m)[0]
+
+
+@settings(deadline=None, max_examples=20)
+@given(distributions(smallest=1e-9), st.data(), st.sampled_from([1e-3, 0.3, 1, 5, 1e5, 1e10]))
+def test_a_decoder_is_certified_as_the_model_that_is_returned(p, data, beta):
+    """As for costs −log d, with the marginal free and with it fixed, however large β is."""
+    d = data.draw(tables(n_columns=p.size, smallest=1e-9))
+    assume(((d > 0).any(axis=0) | (p == 0)).all())
+    m = data.draw(distributions(len(d), smallest=1e-9))
+    free = solve(p, decoder=d, beta=beta)
+    assert_certified(free, exact_curve.least_lagrangian(p, free.cost, beta, free.m)[1])
+    if ((d[m > 0] > 0).any(axis=0) | (p == 0)).all():
+        fixed = solve(p, decoder=d, marginal=m, beta=beta)
+        assert_certified(fixed, exact_curve.lagrangian(p, fixed.cost, beta, fixed.m)[0])
+
+
+def test_a_fixed_marginal_at_a_huge_price_pays_for_the_rounding_of_its_encoder():
+    """Rows of e that miss 1 by 1e-16 change βR by 1e-6 at β = 1e10."""
+    rows, m = [[0.3, 0.7], [0.9, 0.1], [0.45, 0.55]], [0.2, 0.3, 0.5]
+    solution = solve([0.3, 0.7], decoder=rows, marginal=m, beta=1e10)
+    F, _ = exact_curve.lagrangian(solution.p, solution.cost, 1e10, m)
+    assert_certified(solution, F)
+
+
+# A target
+
+
+@law
+@given(
+    problems(), st.floats(0, 1), st.sampled_from(["rate", "distortion"]),
+    st.sampled_from([1, 1e-9, 1e9]),
+)  # fmt: skip
+@example((HALF, BINARY), 1e-12, "rate", 1)
+@example((HALF, BINARY), 1e-12, "distortion", 1)
+@example((HALF, BERGER), 0.5, "rate", 1e9)
+@example((HALF, BERGER), 0.9, "distortion", 1e-9)
+def test_no_answer_lies_at_a_target(problem, share, name, scale):
+    """The target is met, by D and R of the tables; the bound is one for the target itself."""
+    p, cost = problem[0], problem[1] * scale
+    fine, coarse = ends(p, cost)
+    low, high = (coarse.R, fine.R) if name == "rate" else (fine.D, coarse.D)
+    aim = low + share * (high - low)
+    solution = rate_distortion(p, cost, **{name: aim})
+    D, R = exact_curve.distortion_and_rate(p, cost, solution.e, solution.m)
+    reached, paid = (R, D) if name == "rate" else (D, R)
+    slack = 1e-10 * (1 if name == "rate" else scale)
+    assert reached <= Decimal(aim + slack + 1e-15 * abs(aim))
+    assert solution.status is Status.CERTIFIED
+    assert solution.objective == (solution.D if name == "rate" else solution.R)
+    room = solution.gap + 1e-15 * (1 + abs(float(paid)))
+    assert paid - Decimal(solution.lower_bound) <= Decimal(room)
+    if 0 < solution.beta < INF:
+        least, _ = exact_curve.least_lagrangian(p, cost, solution.beta, solution.m)
+        dual = exact_curve.restated(least, solution.beta, name, aim)
+        assert Decimal(solution.lower_bound) <= dual
+
+
+def binary_rate(D):
+    return Decimal(2).ln() + D * D.ln() + (1 - D) * (1 - D).ln()
+
+
+@pytest.mark.parametrize("beta", [0.2, 0.5, 2.0])
+@pytest.mark.parametrize("more", [-0.1, -1e-6, 0.0, 1e-6, 0.1])
+def test_a_point_restated_for_a_target_it_misses_pays_for_the_shortfall(beta, more):
+    """D ≥ F − βR* and R ≥ (F − D*)/β, by the tangent at the point, on R = log 2 − h(D)."""
+    point = rate_distortion(HALF, BINARY, beta=beta, tol=1e-13)
+    D = point.D * (1 - more)
+    R = float(binary_rate(Decimal(D)))
+    least = Decimal(point.objective)
+    for name, aim, best in (("rate", R, D), ("distortion", D, R)):
+        stated = Target(name, aim).restate(point)
+        tangent = float(exact_curve.restated(least, beta, name, aim))
+        assert stated.lower_bound <= best + 1e-15
+        assert stated.lower_bound <= tangent + 1e-14
+        if (aim - (point.R if name == "rate" else point.D)) >= 0:
+            assert stated.lower_bound == pytest.approx(tangent, abs=1e-12)
+        assert stated.gap == pytest.approx(stated.objective - stated.lower_bound, abs=1e-15)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e6, 1e12])
+@pytest.mark.parametrize("name", ["rate", "distortion"])
+def test_just_above_the_least_target_the_gap_is_still_an_upper_bound(name, offset):
+    """R(D) = log 2 − h(D): near R = 0 and near D = 0 its slope, or the inverse's, has no limit."""
+    step = 6e-16 if name == "rate" else max(np.spacing(offset), 4e-16)
+    target = step if name == "rate" else offset + step
+    solution = rate_distortion(HALF, offset + BINARY, **{name: target})
+    if name == "rate":
+        best = offset + 0.5 - math.sqrt(step / 2)  # log 2 − h(½ − ε) = 2 ε² + …
+    else:
+        best = math.log(2) + step * math.log(step) - step  # h(ε) = −ε log ε + ε + …
+    assert solution.gap >= solution.objective - best - 1e-15
+
+
+@pytest.mark.parametrize("k", [1e-240, 1e-100, 1e-20])
+def test_the_bracket_does_not_jump_over_the_root(k):
+    """R is met where it lies between β of order k and β of order 1."""
+    cost = [[0, k, 1], [k, 0, 1], [1, 1, 0]]
+    solution = rate_distortion([0.3, 0.3, 0.4], cost, rate=0.9)
+    assert pytest.approx(0.9, abs=1e-10) == solution.R
+    assert solution.status is Status.CERTIFIED
+
+
+@pytest.mark.parametrize(
+    "cost",
+    [
+        [[2e17, 2e17, 3e-307], [3e-307, 0.0, 2e17], [5e-307, 2e17, 1e-300]],
+        [[3e-307, 1e-307, 1e-290], [2e17, 2e17, 5e-307], [0.0, 5e-307, 1e17]],
+        [[1e17, 0.0, 1e-300], [5e-307, 1e17, 1e-290], [1e-307, 1e-290, 2e17]],
+    ],
+)
+def test_distortions_below_any_price_are_met_where_costs_span_all_magnitudes(cost):
+    """No NaN and no crash at D = 2.96e-307 beside costs of 1e17; it is met to 1e-10."""
+    solution = rate_distortion([0.3, 0.3, 0.4], cost, distortion=2.96e-307)
+    assert solution.D <= 1e-10
+    assert 0 <= solution.lower_bound <= solution.R
+    assert solution.gap < INF
+
+
+@pytest.mark.parametrize("target", [{"beta": 0.4}, {"rate": 0.2}, {"distortion": 0.2}])
+def test_anyone_can_check_an_answer_again(target):
+    """The bound from p, cost, m and β alone is that of the solution, and holds in fifty digits."""
+    for p, cost in ((HALF, BINARY), (HALF, BERGER), (THIRDS, -np.log(SHARP_ROWS.T))):
+        more = 0.5 if p is THIRDS else 0.0  # its least distortion is 0.295
+        aim = {name: value + more * (name == "distortion") for name, value in target.items()}
+        solution = rate_distortion(p, cost, tol=1e-13, **aim)
+        low, gap = check(solution)
+        name, value = next(iter(aim.items()))
+        least, _ = exact_curve.least_lagrangian(p, cost, solution.beta, solution.m)
+        if name != "beta":
+            least = exact_curve.restated(least, solution.beta, name, value)
+        assert low <= float(least) + 1e-14
+        assert low == pytest.approx(solution.lower_bound, abs=1e-12)
+        assert gap == pytest.approx(solution.objective - low, abs=1e-15)
+    with pytest.raises(ValueError, match="beta = inf"):
+        check(rate_distortion(HALF, BINARY, beta=INF))
+
+
+# β = ∞ with forbidden pairs
+
+PATTERNS = [
+    (
+        [0.73, 0.12, 0.05, 0.1],
+        [[INF, 3, INF, 2, 1], [2, 0.3, INF, 0.3, INF],
+         [0.3, 0.7, INF, 2, 3], [0, INF, INF, INF, 0.7]],
+        -0.12 * math.log(6 / 11) - 0.1 * math.log(5 / 11),
+        14.926 / 11,
+    ),
+    ([0.5, 0.5], [[3, 1, INF, INF], [INF, INF, 2, 2.5]], math.log(2), 1.5),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("p", "cost", "R", "D"), PATTERNS)
+def test_the_least_rate_and_then_the_least_distortion(p, cost, R, D):
+    """By hand: g is unique at the least R, and each symbol takes the cheapest m with that g."""
+    limit = rate_distortion(p, cost, beta=INF)
+    for solution in (limit, rate_distortion(p, cost, rate=limit.R)):
+        assert pytest.approx(R, abs=1e-14) == solution.R
+        assert abs(solution.D - D) <= solution.gap + 1e-14
+        assert solution.lower_bound <= D + 1e-14
+
+
+@few
+@given(seeds)
+def test_an_infinite_price_and_its_rate_have_the_same_answer(seed):
+    """|D(β = ∞) − D(R = that rate)| is covered by the two gaps."""
+    rng = np.random.default_rng(seed)
+    n_x, n_z = rng.integers(2, 5), rng.integers(2, 6)
+    cost = rng.choice([0, 0.3, 0.7, 1, 2, 3, INF, INF, INF], size=(n_x, n_z))
+    cost[:, rng.integers(n_z)] = np.where(np.isinf(cost).all(axis=1), 1.0, INF)
+    cost[np.isinf(cost).all(axis=1), 0] = 2.0
+    p = rng.dirichlet(np.ones(n_x))
+    limit = rate_distortion(p, cost, beta=INF)
+    met = rate_distortion(p, cost, rate=limit.R)
+    assert abs(limit.D - met.D) <= limit.gap + met.gap + 1e-14
+
+
+# Sums that are off by what the checks allow
+
+
+@pytest.mark.parametrize("off", [-9e-11, 9e-11])
+@pytest.mark.parametrize(
+    "target", [{"rate": 0.5}, {"distortion": 2}, {"beta": 0.7}, {"beta": 1e10}]
+)
+def test_a_sum_that_is_off_is_scaled_once_where_it_enters(off, target):
+    """Σ p = 1 in the answer, and no tables beat the bound: D + R ≥ H(p), fifty digits."""
+    solution = solve(TOY.p * (1 + off), **target)
+    assert abs(solution.p.sum() - 1) <= 2e-15
+    total = exact.entropy(solution.p)
+    name, value = next(iter(target.items()))
+    best = {"rate": total - value, "distortion": total - value, "beta": min(1, value) * total}[
+        name
+    ]
+    assert solution.lower_bound <= best + 1e-14
+    assert solution.objective - best <= solution.gap + 1e-10 * (name != "beta")
+    assert abs(solution.objective - best) <= 2e-10
+
+
+@pytest.mark.parametrize("off", [-9e-11, 9e-11])
+def test_decoders_marginals_and_sources_are_scaled_too(off):
+    rows, m = SHARP_ROWS * (1 + off), np.array([0.2, 0.3, 0.5]) * (1 + off)
+    solution = solve(THIRDS, decoder=rows, marginal=m, beta=0.5)
+    np.testing.assert_allclose(solution.d.sum(axis=1), 1, rtol=0, atol=2e-15)
+    assert abs(solution.m.sum() - 1) <= 2e-15
+    assert_certified(solution, exact_curve.lagrangian(THIRDS, solution.cost, 0.5, solution.m)[0])
+    model = Source([0.5, 0.5 + off], [[1 + off, 0], [0.5, 0.5]]).true_model()
+    assert pytest.approx(0, abs=1e-14) == model.D + model.R - model.H
+
+
+# All tables free
+
+
+@law
+@given(distributions(max_size=6), st.integers(1, 7), st.sampled_from([0.0, 0.3, 0.9, 1.0, 2, INF]))
+def test_free_tables_are_bounded_by_entropy_alone(p, n_z, beta):
+    """lower_bound ≤ D + βR of any tables with n_z latents, ≤ that of any number of them."""
+    solution = solve(p, beta=beta, n_z=n_z)
+    least = min(1, beta) * exact.entropy(p)
+    bound = exact.entropy(p) - (1 - beta) * min(exact.entropy(p), math.log(n_z))
+    assert solution.lower_bound <= (bound if beta < 1 else least) + 1e-14
+    assert solution.lower_bound >= least - solution.gap - 1e-14
+    D = exact.distortion(p, solution.e, solution.d)
+    R = exact.rate(p, solution.e, solution.m)
+    paid = D + (beta * R if 0 < beta < INF else 0)
+    assert paid - solution.lower_bound <= solution.gap + 1e-14
+
+
+# Families
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.01, 0.5, 0.9])
+def test_a_search_that_misses_rows_is_never_certified(beta):
+    """The needles make a lossless code, D + βR = βH: a proof knows no number of latents."""
+    family, p = NeedleDecoder(4), np.full(4, 0.25)
+    best = rate_distortion(p, -family.log_rows(family.needles[:, None]).T, beta=beta)
+    solution = solve(p, decoder=family, beta=beta)
+    assert pytest.approx(beta * math.log(4), abs=1e-9) == best.objective
+    assert solution.objective > best.objective + 0.1
+    assert solution.status is Status.SEARCHED
+
+
+class Doubtful(GaussianDecoder):
+    """Gaussian rows whose bound is said to be no proof."""
+
+    def bound(self, log_weight, beta, goal):
+        top, rows, *_ = super().bound(log_weight, beta, goal)
+        return Bound(top, rows, False)
+
+
+@pytest.mark.parametrize("target", [{"beta": 1.2}, {"beta": 0}, {"beta": INF}, {"rate": 0.3}])
+def test_a_bound_that_is_no_proof_certifies_nothing(target):
+    p = np.array([0.05, 0.3, 0.1, 0.15, 0.4])
+    assert solve(p, decoder=Doubtful(5), **target).status is Status.SEARCHED
+    assert solve(p, decoder=GaussianDecoder(5), **target).status is Status.CERTIFIED
+
+
+@pytest.mark.parametrize("target", [{"beta": 0.9}, {"beta": 1.2}, {"rate": 0.1}, {"beta": 0}])
+def test_a_family_without_a_bound_is_searched_and_no_more(target):
+    """D + βR ≥ min(1, β) H is a proof for any decoder; c ≤ 1 at the points of a search is none."""
+    family, p = GeometricDecoder(), geometric_source()
+    solution = solve(p, decoder=family, **target)
+    floor = min(1, target["beta"]) * entropy(p) if "beta" in target else entropy(p) - 0.1
+    proven = solution.objective - floor <= 1e-8
+    assert solution.status is (Status.CERTIFIED if proven else Status.SEARCHED)
+    rows = fine_rows(family, solution.parameters, n=2000)
+    fine = rate_distortion(p, -family.log_rows(rows).T, **target)
+    assert solution.lower_bound <= fine.objective + 1e-12
+    assert solution.objective <= fine.objective + 1e-8
+
+
+@pytest.mark.parametrize("beta", [0, 1e-12, INF, 1e7])
+@pytest.mark.parametrize(
+    "family",
+    [
+        GaussianDecoder(12, means=(868, 1222), widths=(0.01, 20_000)),
+        GaussianDecoder(12, means=(-40, -20), widths=(0.01, 300)),
+        GaussianDecoder(12),
+    ],
+)
+def test_the_ends_of_a_family_are_bounded_like_all_its_points(family, beta):
+    """At β = 0 no row of the box is better for a symbol, at β = ∞ none for all of them."""
+    p = np.full(12, 1 / 12)
+    means, widths = np.meshgrid(np.linspace(*family.means, 120), np.geomspace(*family.widths, 300))
+    rows = family.log_rows(np.stack([means.ravel(), widths.ravel()], axis=1))
+    best = -p @ rows.max(axis=0) if beta < 1 else -(rows @ p).max()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # stopped is an honest answer, too
+        solution = solve(p, beta=beta, decoder=family)
+    room = 0 if beta in (0, INF) else min(beta * math.log(12), 1e-9)
+    assert solution.lower_bound <= best + room + 1e-11
+    assert solution.objective - best <= solution.gap + room
+    D = exact.distortion(p, solution.e, solution.d)
+    R = exact.rate(p, solution.e, solution.m)
+    assert solution.objective == pytest.approx(
+        D + (beta * R if 0 < beta < INF else 0), abs=1e-12 * (1 + D)
+    )
+
+
+@pytest.mark.parametrize("width", [2e4, 1e5, 794_328, 1e6])
+@pytest.mark.parametrize("n", [3, 12])
+def test_very_wide_rows_keep_their_digits(width, n):
+    """ℓ = log(Φ(b) − Φ(a)), fifty digits; one row alone has D + βR = −Σ p ℓ, and so the bound."""
+    row = exact.gaussian_log_row(n, 1.0, width)
+    family = GaussianDecoder(n, means=(1, 1), widths=(width, width))
+    np.testing.assert_allclose(
+        family.log_rows(np.array([[1.0, width]]))[0], row, rtol=1e-13, atol=1e-15
+    )
+    for p in (np.full(n, 1 / n), np.eye(n)[1]):
+        solution = solve(p, beta=2, decoder=family)
+        assert solution.lower_bound <= -(p @ row) * (1 + 1e-14)
+        assert abs(solution.objective + p @ row) <= solution.gap + 1e-13
+
+
+@pytest.mark.parametrize("distortion", [0.06, 0.1, 2.2])
+def test_small_distortions_of_gaussian_rows_are_certified_without_a_warning(distortion):
+    """The gap is one of the rate, F's divided by β. Warnings are errors here."""
+    solution = solve(TOY.p, distortion=distortion, decoder=GaussianDecoder())
+    assert solution.status is Status.CERTIFIED
+    assert solution.gap <= 1e-8
+    assert pytest.approx(distortion, abs=1e-10) == solution.D
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        {"beta": 0.4},
+        {"beta": 1.2},
+        {"rate": 0.3},
+        {"rate": 1.5},
+        {"distortion": 2.6},
+        {"rate": 2.7},
+    ],
+)
+def test_the_gap_of_gaussian_rows_covers_what_a_fine_dictionary_finds(target):
+    """lower_bound ≤ optimum over the dictionary, and the answer's own tables are in the gap."""
+    family = GaussianDecoder()
+    solution = solve(TOY.p, decoder=family, **target)
+    rows = fine_rows(family, solution.parameters, n=40)
+    fine = rate_distortion(TOY.p, -family.log_rows(rows).T, tol=1e-12, **target)
+    assert solution.status is Status.CERTIFIED
+    assert solution.lower_bound <= fine.objective + 1e-13
+    assert solution.objective <= fine.objective + 1e-9
+    D = exact.distortion(TOY.p, solution.e, solution.d)
+    R = exact.rate(TOY.p, solution.e, solution.m)
+    assert solution.gap <= 1e-8
+    (name, value), paid = next(iter(target.items())), {"rate": D, "distortion": R}
+    assert paid.get(name, D + solution.beta * R) - solution.lower_bound <= solution.gap + 1e-12
+    assert {"rate": R, "distortion": D}.get(name, value) == pytest.approx(value, abs=1e-10)
+
+
+@settings(deadline=None, max_examples=6)
+@given(st.integers(1, 6), st.sampled_from([0.05, 0.5, 0.9, 1.0, 1.3, 3.0, 50.0]), seeds)
+def test_any_source_is_proven_for_gaussian_rows(n_x, beta, seed):
+    """lower_bound ≤ optimum over a dictionary, with no more rows than symbols."""
+    rng = np.random.default_rng(seed)
+    p = rng.dirichlet(np.full(n_x, 0.5))
+    p[rng.random(n_x) < 0.3] = 0
+    p = p / p.sum() if p.any() else np.eye(n_x)[0]
+    family = GaussianDecoder(n_x)
+    solution = solve(p, beta=beta, decoder=family)
+    assert solution.status is Status.CERTIFIED
+    assert solution.n_z <= n_x
+    np.testing.assert_allclose(np.exp(family.log_rows(solution.parameters)), solution.d)
+    rows = np.concatenate([family.dictionary(), solution.parameters])
+    coarse = rate_distortion(p, -family.log_rows(rows).T, beta=beta)
+    assert solution.lower_bound <= coarse.objective + 1e-13
+    assert abs(solution.D + beta * solution.R - solution.objective) <= 1e-9
+
+
+# The bound over a box
+
+
+def c(family, log_weight, beta, theta):
+    return np.exp(log_weight + family.log_rows(theta) / beta).sum(axis=1)
+
+
+def drawn(rng, family, n):
+    """Return parameters in the box, its four corners and points of its sides first."""
+    means = rng.uniform(*family.means, n)
+    widths = np.exp(rng.uniform(*np.log(family.widths), n))
+    low, high = family.box
+    corners = [[m, w] for m in (low[0], high[0]) for w in (low[1], high[1])]
+    sides = [[means[0], low[1]], [means[1], high[1]], [low[0], widths[0]], [high[0], widths[1]]]
+    return np.concatenate([corners, sides, np.stack([means, widths], axis=1)])
+
+
+@law
+@given(st.integers(2, 8), st.sampled_from([1.0, 1.01, 1.5, 4.0]), seeds)
+def test_the_bound_covers_the_whole_box_to_its_ends(n_x, beta, seed):
+    """By Hölder Σ d₀^(1 − 1/β) d^(1/β) ≤ 1, which is reached at θ₀: wherever that is, top ≥ 1."""
+    rng = np.random.default_rng(seed)
+    family = GaussianDecoder(n_x, widths=(rng.uniform(0.3, 1), rng.uniform(1, 2 * n_x)))
+    for theta in drawn(rng, family, 4):
+        log_weight = (1 - 1 / beta) * family.log_rows(theta[None])[0]
+        for goal in (1e-4, 0.3):
+            top, rows, *proven = family.bound(log_weight, beta, goal)
+            assert top >= 1 - 1e-12
+            assert not len(rows)
+            assert top <= 1 + goal or proven == [False]
+
+
+@law
+@given(st.integers(1, 8), st.floats(0.3, 5), st.sampled_from([1e-3, 0.3, 10.0]), seeds)
+def test_the_bound_is_never_below_c(n_x, beta, goal, seed):
+    """c(θ) ≤ top over the box, for weights p / g of a mixture; rows returned have c > 1 + goal."""
+    rng = np.random.default_rng(seed)
+    family, p = GaussianDecoder(n_x), rng.dirichlet(np.ones(n_x))
+    p[rng.random(n_x) < 0.2] = 0
+    rows = family.log_rows(drawn(rng, family, 4)[-4:]) / beta
+    with np.errstate(divide="ignore"):
+        log_weight = np.log(p) - np.log(rng.dirichlet(np.ones(4)) @ np.exp(rows))
+    top, found, *_ = family.bound(log_weight, beta, goal)
+    assert c(family, log_weight, beta, drawn(rng, family, 2000)).max() <= top * (1 + 1e-13)
+    if len(found):
+        assert (c(family, log_weight, beta, found) > 1 + goal * (1 - 1e-9)).all()
+    else:
+        assert top <= 1 + goal
+
+
+@pytest.mark.parametrize("sides", [{"means": (1, 1)}, {"widths": (2, 2)}])
+def test_a_box_may_be_flat(sides):
+    family = GaussianDecoder(4, **sides)
+    log_weight = np.log(np.full(4, 0.25)) - family.log_rows(np.array([[1.0, 2.0]]))[0] / 1.5
+    top, rows, *_ = family.bound(log_weight, 1.5, 0.5)
+    values = c(family, log_weight, 1.5, drawn(np.random.default_rng(1), family, 500))
+    assert values.max() <= top
+    assert len(rows) or top <= 1.5
+
+
+# Mixtures, and the sandwich
+
+
+@pytest.mark.parametrize("share", [0.01, 0.37, 0.99])
+@pytest.mark.parametrize("name", ["rate", "distortion"])
+def test_a_mixture_on_a_straight_piece_has_the_share_asked_for(share, name):
+    """D = 0.3 (1 − R / log 2) for the tables returned, in fifty digits, both ways."""
+    aim = {"rate": share * math.log(2), "distortion": 0.3 * (1 - share)}[name]
+    solution = rate_distortion(HALF, ERASING, **{name: aim})
+    D, R = map(float, exact_curve.distortion_and_rate(HALF, ERASING, solution.e, solution.m))
+    assert pytest.approx((share * math.log(2), 0.3 * (1 - share)), abs=1e-10) == (R, D)
+    assert solution.beta == pytest.approx(0.3 / math.log(2), rel=1e-8)
+    assert solution.m == pytest.approx([share / 2, share / 2, 1 - share], abs=1e-9)
+    assert solution.gap <= 1e-10
+
+
+@pytest.mark.parametrize("rate", [0.6, 1.3, 2.5])
+def test_a_mixture_of_perfect_fits_is_one(rate):
+    """Between the corner and the extreme fit R is met, and D + R = H for the tables returned."""
+    solution = solve(TOY.p, rate=rate, decoder=GaussianDecoder())
+    D = exact.distortion(TOY.p, solution.e, solution.d)
+    R = exact.rate(TOY.p, solution.e, solution.m)
+    assert pytest.approx(rate, abs=1e-10) == R
+    assert D + R - H <= 1e-9
+    assert solution.beta == pytest.approx(1, abs=1e-12)
+    assert solution.n_z <= 31
+
+
+def test_an_upright_tangent_bounds_only_up_to_its_rate():
+    """At β = ∞: D ≥ its bound for R ≤ its R, and nothing is said of larger rates."""
+    alone = frontier(HALF, cost=BERGER, betas=[INF])
+    assert alone.bounds_at(0.0)[0] == pytest.approx(0.3, abs=1e-12)
+    assert alone.bounds_at(0.1)[0] == -INF
+    p, cost, least, D = PATTERNS[1]
+    for betas_ in ([INF], [0.5, INF], [0, 0.1, 1, 10, INF]):
+        curve = frontier(p, cost=cost, betas=betas_)
+        lower, upper = curve.bounds_at(curve.R.min())
+        assert D - 1e-5 <= lower <= D + 1e-12
+        assert upper == pytest.approx(D, abs=1e-9)
+        assert curve.bounds_at(least / 2)[1] == INF
+    mixed = frontier(HALF, cost=BINARY, betas=[0.2, INF])
+    rates = np.linspace(0.01, mixed.R.max(), 20)
+    exact_D = [rate_distortion(HALF, BINARY, rate=rate).D for rate in rates]
+    assert (mixed.bounds_at(rates)[0] <= np.array(exact_D) + 1e-9).all()
+    assert (mixed.bounds_at(rates)[1] >= np.array(exact_D) - 1e-9).all()
+
+
+@few
+@given(problems(max_size=4), st.lists(betas, min_size=1, max_size=4), st.booleans(), st.data())
+def test_no_encoder_lies_below_the_sandwich(problem, several, upright, data):
+    """D of any e is at least the lower bound at its R, and the bounds never cross."""
+    p, cost = problem
+    curve = frontier(p, cost=cost, betas=[*several, INF] if upright else several)
+    for _ in range(5):
+        e = data.draw(tables(p.size, cost.shape[1], smallest=1e-6))
+        D, R = exact_curve.distortion_and_rate(p, cost, e, p @ e)
+        assert curve.bounds_at(max(0.0, float(R)))[0] <= float(D) + 1e-12 * (1 + abs(float(D)))
+    rates, lower, upper = curve.outline
+    assert (np.diff(rates) >= 0).all()
+    assert (lower <= upper + 1e-9 * (1 + np.abs(lower))).all()
