@@ -12,6 +12,7 @@ from scipy.special import expit
 
 from .cells import Bound, as_masses, searched
 from .checks import Array, ReadOnly, as_array, as_count, as_distribution, as_rng, has_shape
+from .model import respond
 
 __all__ = ["BernoulliDecoder", "count_images"]
 
@@ -74,9 +75,6 @@ class BernoulliDecoder(ReadOnly):
     ----------
     Alemi et al., *Fixing a Broken ELBO* (2018), section 4 (the decoders for binary MNIST).
     """
-
-    images: Array
-    n_x: int
 
     def __init__(self, images: ArrayLike) -> None:
         pictures = _as_pictures(images)
@@ -189,23 +187,26 @@ class BernoulliDecoder(ReadOnly):
         return np.outer((-FARTHEST, FARTHEST), np.ones(len(self._pixels) - 1))
 
     def slopes(self, parameters: ArrayLike) -> Array:
-        """Compute the gradient of log d(x|z) in the log-odds, x − μ, shape (n_z, n_x, pixels).
+        """Compute the gradient of log d(x|z) in the log-odds, x − μ.
 
         Parameters
         ----------
         parameters : array_like, shape (n_z, pixels)
             Log-odds λ.
+
+        Returns
+        -------
+        numpy.ndarray, shape (n_z, n_x, pixels)
+            Slopes; 0 for *any other image*, whose p is 0.
+
+        Raises
+        ------
+        ValueError
+            If `parameters` has another number of pixels, or a NaN.
         """
         odds = self._as_odds(parameters)
         slopes = self._pixels[:-1].T - expit(odds)[:, None]
-        if self.n_x == len(self.images):
-            return np.asarray(slopes)
-        d = np.exp(self.log_rows(odds))[:, None]  # over all images Σ d (x − μ) = 0
-        left = d[..., -1:]
-        rest = np.divide(
-            d[..., :-1] @ slopes, -left, out=np.zeros_like(left + odds[:, None]), where=left > 0
-        )
-        return np.concatenate([slopes, rest], axis=1)
+        return np.pad(slopes, ((0, 0), (0, self.n_x - len(self.images)), (0, 0)))
 
     def seeded_encoder(
         self,
@@ -266,15 +267,15 @@ class BernoulliDecoder(ReadOnly):
             raise ValueError(f"seeds is {n}, but must be at most n_z, which is {n_z}")
         listed = len(self.images)
         distances = _draw_seeds(self._pixels[:-1], p[:listed], n, as_rng(rng))
-        e = np.full((self.n_x, n_z), 1 / n_z)
-        e[:listed] = _nearness(distances, p[:listed])[:, np.arange(n_z) % n]
-        e[:listed] /= e[:listed].sum(axis=1, keepdims=True)
-        return e
+        width = float(p[:listed] @ distances.min(axis=0))
+        even = np.full(n_z, 1 / n_z)
+        e = respond(distances[np.arange(n_z) % n].T, even, width)[0]
+        return np.vstack([e, np.tile(even, (self.n_x - listed, 1))])
 
     def dictionary(self) -> Array:
         """Return log-odds to start from: an even row, and each image, for certain and less so."""
-        even = np.zeros(len(self._pixels) - 1)
-        return np.vstack([even, self._odds_of(np.inf), self._odds_of(NOISY)])
+        even, signs = np.zeros(len(self._pixels) - 1), self._signs()
+        return np.vstack([even, np.inf * signs, NOISY * signs])
 
     def bound(self, log_weight: Array, beta: float, goal: float) -> Bound:
         """Bound c = Σ exp(log_weight + log d/β) over all rows; see `cells`.
@@ -294,14 +295,15 @@ class BernoulliDecoder(ReadOnly):
         """
         listed = log_weight[: len(self.images)]
         if beta <= 1:
-            high = self._odds_of(np.inf)[listed > np.log1p(goal)]
+            high = np.inf * self._signs()[listed > np.log1p(goal)]
             return Bound(float(np.exp(log_weight.max())), high, True)
-        first = np.argsort(-listed, kind="stable")[: max(64, ROOM // self.n_x)]
-        return searched(self, self._odds_of(SOFT)[first], log_weight, beta, goal)
+        most = max(64, ROOM // self.n_x)
+        starts = SOFT * self._signs()[np.argsort(-listed, kind="stable")[:most]]
+        return searched(self, starts, log_weight, beta, goal, most=most)
 
-    def _odds_of(self, size: float) -> Array:
-        """Return the images as log-odds of this size."""
-        return np.where(self._pixels[:-1].T > 0, size, -size)
+    def _signs(self) -> Array:
+        """Return 1 and −1 for pixels on and off, at [x, i]."""
+        return 2 * self._pixels[:-1].T - 1
 
     def _as_odds(self, parameters: ArrayLike) -> Array:
         odds = as_array("parameters", parameters, ndim=2)
@@ -350,15 +352,6 @@ def _log_rest(log_row: Array) -> float:
         return 0.0
     with np.errstate(divide="ignore"):
         return float(np.log1p(-min(1.0, np.exp(log_row).sum())))
-
-
-def _nearness(distances: Array, p: Array) -> Array:
-    """Return exp(−excess distance / mean distance to the nearest seed), at [x, seed]."""
-    nearest = distances.min(axis=0)
-    width = float(p @ nearest)
-    excess = (distances - nearest).T
-    with np.errstate(over="ignore"):
-        return np.asarray(np.exp(-excess / width) if width else excess == 0, dtype=np.float64)
 
 
 def count_images(images: ArrayLike) -> tuple[NDArray[np.uint8], Array]:

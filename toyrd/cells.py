@@ -12,7 +12,7 @@ from itertools import product
 from typing import NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from .checks import Array, as_array, has_shape
 
@@ -21,16 +21,14 @@ __all__ = ["Bound", "ConcaveRows"]
 MOST = 25_000_000
 """How many values of tangents at corners the bound may look at: some seconds of work."""
 
+STARTS, STEPS = 40, 2000
+"""From how many rows c is climbed, and in how many steps, at the most."""
 
-STEPS, LEAST, PACE = 2000, 1e-15, 1000
-"""Steps of an ascent at the most; a gain in log c that is rounding; steps like the last that count."""
+LEAST, PACE = 1e-14, 1000.0
+"""A step of an ascent gains LEAST in log c, and so much that PACE such steps bring it to 0."""
 
-
-class Climbing(Protocol):
-    """What an ascent asks of a family."""
-
-    def log_rows(self, parameters: Array) -> Array: ...
-    def fit(self, joint: Array, parameters: Array | None) -> Array: ...
+LARGE = 1e300
+"""Below minus it a logarithm counts as that."""
 
 
 class Bound(NamedTuple):
@@ -39,6 +37,13 @@ class Bound(NamedTuple):
     top: float
     rows: Array
     proven: bool
+
+
+class Fitted(Protocol):
+    """What an ascent of c asks of a family."""
+
+    def log_rows(self, parameters: Array, /) -> Array: ...
+    def fit(self, joint: Array, parameters: Array | None, /) -> Array: ...
 
 
 class Cells(NamedTuple):
@@ -215,17 +220,23 @@ def as_masses(joint: ArrayLike, n_x: int) -> Array:
 
 
 def searched(
-    family: Climbing, starts: Array, log_weight: Array, beta: float, goal: float, *, most: int = 40
+    family: Fitted,
+    starts: Array,
+    log_weight: Array,
+    beta: float,
+    goal: float,
+    *,
+    most: int = STARTS,
 ) -> Bound:
     """Return the largest c that an ascent finds from the best starts: a bound without proof."""
     first = starts[np.argsort(-_log_terms(family, starts, log_weight, beta)[1], kind="stable")]
     theta, log_c = ascend(family, first[:most], log_weight, beta)
-    _, distinct = np.unique(np.exp(family.log_rows(theta)).round(4), axis=0, return_index=True)
-    high = distinct[log_c[distinct] > np.log1p(goal)]
-    return Bound(float(np.exp(log_c.max())), theta[high], False)
+    best = np.argsort(-log_c, kind="stable")
+    best = best[_distinct(np.exp(family.log_rows(theta[best])))]
+    return Bound(float(np.exp(log_c.max())), theta[best[log_c[best] > np.log1p(goal)]], False)
 
 
-def ascend(family: Climbing, theta: Array, log_weight: Array, beta: float) -> tuple[Array, Array]:
+def ascend(family: Fitted, theta: Array, log_weight: Array, beta: float) -> tuple[Array, Array]:
     r"""Return rows near local maxima of c, uphill from θ, and log c there.
 
     θ ← fit(q) with q ∝ w exp(ℓ/β) never lowers c, as by Jensen's inequality
@@ -235,11 +246,15 @@ def ascend(family: Climbing, theta: Array, log_weight: Array, beta: float) -> tu
     A row stops where it gains no more, or so little that PACE such steps would not bring c to 1.
     """
     theta, log_c, live = theta.copy(), np.full(len(theta), -np.inf), np.arange(len(theta))
-    for _ in range(STEPS):
+    for step in range(STEPS):
         q, now = _log_terms(family, theta[live], log_weight, beta)
         with np.errstate(invalid="ignore"):
             gain, log_c[live] = now - log_c[live], now
-        rising = (gain > LEAST) & (now + PACE * gain > 0)
+        rising = np.flatnonzero((gain > LEAST) & (now + PACE * gain > 0))
+        if step % 10 == 9:  # rows that have met go on as one
+            kept = _distinct(q[rising])
+            log_c[live[np.delete(rising, kept)]] = -np.inf
+            rising = rising[kept]
         live = live[rising]
         if not live.size:
             break
@@ -247,13 +262,17 @@ def ascend(family: Climbing, theta: Array, log_weight: Array, beta: float) -> tu
     return theta, log_c
 
 
+def _distinct(rows: Array) -> NDArray[np.intp]:
+    """Return the places of rows that differ by more than rounding to 3 digits, in order."""
+    return np.sort(np.unique(rows.round(3), axis=0, return_index=True)[1])
+
+
 def _log_terms(
-    family: Climbing, theta: Array, log_weight: Array, beta: float
+    family: Fitted, theta: Array, log_weight: Array, beta: float
 ) -> tuple[Array, Array]:
     """Return the terms of c, to scale, and log c."""
     exponents = log_weight + family.log_rows(theta) / beta
-    top = exponents.max(axis=1, keepdims=True)
-    with np.errstate(invalid="ignore"):
-        terms = np.exp(exponents - top)
-    total = terms.sum(axis=1)
-    return terms, np.asarray(top[:, 0] + np.log(total))
+    top = np.maximum(exponents.max(axis=1), -LARGE)
+    terms = np.exp(exponents - top[:, None])
+    with np.errstate(divide="ignore"):
+        return terms, np.asarray(top + np.log(terms.sum(axis=1)))

@@ -236,8 +236,8 @@ class FamilyCurve(Curve):
     def _polished(self, found: Solution, beta: float) -> Array:
         """Return rows that may do better at β: those alike merged, then all moved downhill."""
         theta, m = found.parameters, found.m
-        smooth = isinstance(self.family, SmoothFamily) and theta.size <= MANY
-        if not TINY <= beta < np.inf or not smooth:
+        priced = TINY <= beta < np.inf and theta.size <= MANY
+        if not priced or not isinstance(self.family, SmoothFamily):
             return self.family.fit((self.p[:, None] * found.e).T, theta)
         theta = np.clip(theta, *self.family.box)  # parameters may be infinite
         polish = Polish(self.p, self.family, beta, theta)

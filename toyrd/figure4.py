@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -32,7 +32,7 @@ from .sources import Source, bars_and_stripes
 BETAS = (0.1, 0.2, 0.5, 0.7, 0.9, 1.0, 1.1, 1.5, 1.8, 2.0, 3.0)
 
 FRAME, GAP = "#9db7d5", 0.07
-"""Colour around pictures, no grey, so that an edge shows whatever its pixels are; and its width."""
+"""Colour around pictures, no grey, so that any edge shows; and its width."""
 
 MARGIN = 0.62
 """Inches left of the inputs."""
@@ -99,7 +99,7 @@ def compute_columns(
     information: float | None = None,
     starts: int = 9,
     rng: int | np.random.Generator = 0,
-    callback: object = None,
+    callback: Callable[..., object] | None = None,
 ) -> list[Column]:
     """Solve one model for each β by local search, and draw its pictures.
 

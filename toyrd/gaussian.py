@@ -158,15 +158,11 @@ class GaussianDecoder(ConcaveRows):
         mass = weight.sum(axis=1, keepdims=True)
         weight = np.where(mass > 0, weight, weight.sum(axis=0))
         weight /= weight.sum(axis=1, keepdims=True)
-        theta = self._like(weight)
-        if parameters is not None:
-            given = _as_rows(parameters)
-            has_shape("parameters", given, (len(weight), 2))
-            guess = np.clip(given, *self.box)
-            better = self._score(weight, guess) > self._score(weight, theta)
-            theta = np.where(better[:, None], guess, theta)
-        theta = self._climbed(weight, theta)
-        return theta if parameters is None else np.where(mass > 0, theta, given)
+        if parameters is None:
+            return self._climbed(weight, self._like(weight))
+        given = _as_rows(parameters)
+        has_shape("parameters", given, (len(weight), 2))
+        return np.where(mass > 0, self._climbed(weight, np.clip(given, *self.box)), given)
 
     def _like(self, weight: Array) -> Array:
         """Return the rows in the box whose moments are nearest to those of weights."""
@@ -286,8 +282,9 @@ def _as_rows(parameters: ArrayLike) -> Array:
     """Return checked rows (mean, width)."""
     theta = as_array("parameters", parameters, ndim=2)
     has_shape("parameters", theta, (len(theta), 2))
-    if not (np.isfinite(theta).all() and (theta[:, 1] > 0).all()):
-        z = int(np.argmin(np.isfinite(theta).all(axis=1) & (theta[:, 1] > 0)))
+    bad = ~(np.isfinite(theta).all(axis=1) & (theta[:, 1] > 0))
+    if bad.any():
+        z = int(bad.argmax())
         raise ValueError(
             f"parameters[{z}] is {theta[z].tolist()}, but must be a mean and a width, both "
             "finite, the width above 0"

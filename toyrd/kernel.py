@@ -3,42 +3,49 @@
 Notation: A(x, z) = exp(−(cost − floor)/β) with floor(x) the least cost of the row, g = A m,
 and excess(z) = c(z) − 1 = Σ_x p A/g − 1, so F(m) − min F ≤ β log1p(max excess), for any m.
 The table B holds A − offset: when all costs are small beside β, A is near 1 and offset = 1
-(B by expm1), so that differences of A keep their digits; otherwise offset = 0.
+(B by expm1), so that differences of A keep their digits; otherwise offset = 0. b = B m.
 C = (A − g)/g is A relative to the mixture; N = Cᵀ diag(p) C is the Hessian of F/β at m.
+
+The method is Newton's, on the latents in use and those of excess > 0. A step minimises the
+quadratic model of F over the simplex with an active set, which exchanges latents one by one.
+Where many may enter or leave, primal-dual interior-point steps on F come first: each latent has
+a slack s, and m·s falls until nearly all are clearly in use (s/m far below their diagonal entry
+of N) or clearly not. Those in use go to the active set, which has only the last digits to find.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg.lapack import dposv
+from scipy.special import xlog1py
 
 from .checks import Array
-from .model import relative_entropy_terms, respond
 
-FAINT = 1e-290  # below it g is too near the denormals to divide by
-PATIENCE = 0.1  # of the whole table's excess, what the working set may keep
-SMALL = 5000  # entries of a table of which a pass costs little more than the calls it takes
-EXACT = 0.01  # of the largest excess, what a quadratic model may keep
 EPS = float(np.finfo(np.float64).eps)
+FAINT = 1e-290  # below it g is too near the denormals to divide by
+LEAST = 1e-17  # mass of a live latent: too much costs no more than itself, too little may
+FEW = 64  # latents of a table that is worked on as a whole
+MANY = 100  # latents in use, too many to exchange one by one
+BLOCK = 5  # latents of a small table that may enter one by one
+EXACT = 0.01  # share of the largest excess that a quadratic model may keep
+HALVES = tuple(0.5**k for k in range(40))
 Index = NDArray[np.intp]
 
 
-def gap_above(bound: float, objective: float) -> float:
-    """Return what an objective is above a bound, never below 0, with room for rounding."""
-    return max(0.0, objective - bound) + 4 * EPS * abs(objective)
-
-
 class Kernel:
-    """Hold exp(−cost/β) for one β over symbols that all have p > 0."""
+    """exp(−cost/β) for one β, over symbols that all have p > 0."""
 
     def __init__(self, p: Array, cost: Array, beta: float) -> None:
         self.p, self.cost, self.beta = p, cost, beta
         self.root = np.sqrt(p)
         self.floor = cost.min(axis=1)
         self.base = float(p @ self.floor)
+        self.price = beta if beta < np.inf else 0.0  # of a nat, in F
         table = self.floor[:, None] - cost
         if beta == 0:
             table[table < 0] = -np.inf
@@ -47,12 +54,13 @@ class Kernel:
         else:
             with np.errstate(over="ignore"):
                 table /= beta
-        self.offset = 1.0 if table.min() > -0.5 else 0.0
-        self.unit = min(1.0, -float(table.min())) if self.offset else 1.0
+        least = float(table.min())
+        self.offset = 1.0 if least > -0.5 else 0.0
+        self.unit = -least if self.offset else 1.0
         self.table = (np.expm1 if self.offset else np.exp)(table, out=table)
 
     def mixture(self, m: Array) -> tuple[Index, Array]:
-        """Return the live latents and g − offset."""
+        """Return the live latents and b = g − offset."""
         live = m.nonzero()[0]
         return live, np.asarray(self.table.take(live, 1) @ m[live])
 
@@ -61,88 +69,81 @@ class Kernel:
         weight = self.p / (self.offset + b)
         return np.asarray(weight @ self.table - weight @ b)
 
-    def log_g(self, b: Array) -> Array:
-        """Return log g, without loss where g is near 1."""
-        return np.asarray(np.log1p(b) if self.offset else np.log(b))
+    def nats(self, b: Array) -> NDArray[Any]:
+        """Return −Σ p log g, without loss where g is near 1; b may have several rows."""
+        return np.asarray(-(np.log1p(b) if self.offset else np.log(b)) @ self.p)
 
     def objective(self, b: Array) -> float:
         """Return F."""
-        return self.base - (self.beta * float(self.p @ self.log_g(b)) if self.beta < np.inf else 0)
+        return self.base + self.price * float(self.nats(b))
+
+    def spent(self, live: Index) -> Array:
+        """Return A (cost − floor) for these latents."""
+        table = self.offset + self.table.take(live, 1)
+        above = self.cost.take(live, 1) - self.floor[:, None]
+        return np.asarray(np.multiply(table, above, out=np.zeros_like(table), where=table > 0))
 
     def measure(self, m: Array) -> tuple[float, float, float]:
         """Return D, R and F = D + βR of the best encoder for m."""
         live, b = self.mixture(m)
-        if (self.offset + b).min() < FAINT:
-            return self._measure_faint(live, m)
-        mass = (
-            (self.p / (self.offset + b))[:, None] * (self.offset + self.table[:, live]) * m[live]
-        )
-        above = np.where(mass > 0, self.cost[:, live] - self.floor[:, None], 0.0)
-        extra, nats = float((mass * above).sum()), -float(self.p @ self.log_g(b))
-        scale = self.beta if 0 < self.beta < np.inf else np.inf
-        R = max(0.0, nats - extra / scale)
-        D = self.base + extra
-        return D, R, self.base + self.beta * nats if self.beta < np.inf else D
+        g = self.offset + b
+        if live.size < m.size and g.min() < FAINT:  # what suits a symbol best is all but dead
+            return Kernel(self.p, self.cost.take(live, 1), self.beta).measure(m[live])
+        extra, nats = float(self.p @ (self.spent(live) @ m[live] / g)), float(self.nats(b))
+        R = max(0.0, nats - (extra / self.price if self.price > 0 else 0.0))
+        F = self.base + (self.price * nats if self.beta < np.inf else extra)
+        return self.base + extra, R, F
 
-    def row(self, m: Array, excess: Array) -> tuple[float, float, float, float]:
-        """Return D, R, I and F of an iterate."""
-        D, R, F = self.measure(m)
-        waste = float(relative_entropy_terms(m * (1 + excess), m).sum())
-        return D, R, max(0.0, R - waste), F
+    def rows(self, m: Array) -> Array:
+        """Return D, R, I and F of the best encoder for each of several marginals m[row, z]."""
+        live = np.flatnonzero(m.any(axis=0))
+        table, m = self.table.take(live, 1), m[:, live]
+        b = m @ table.T
+        weight, nats = self.p / (self.offset + b), self.nats(b)
+        excess = weight @ table - (weight * b).sum(axis=1, keepdims=True)
+        waste = (m * (xlog1py(1 + excess, excess) - excess)).sum(axis=1)  # KL(e(z) ‖ m)
+        extra = (m @ self.spent(live).T * weight).sum(axis=1)
+        R = np.maximum(nats - (extra / self.price if self.price > 0 else 0.0), 0.0)
+        F = self.base + (self.price * nats if self.beta < np.inf else extra)
+        return np.stack([self.base + extra, R, np.maximum(R - waste, 0.0), F], axis=1)
 
-    def _measure_faint(self, live: Index, m: Array) -> tuple[float, float, float]:
-        """Return D, R and F where g underflows: what suits a symbol is all but dead."""
-        cost = self.cost[:, live]
-        floor = cost.min(axis=1)
-        e, log_g = respond(cost, m[live], self.beta)
-        base = float(self.p @ floor)
-        extra = float((self.p[:, None] * e * np.where(e > 0, cost - floor[:, None], 0.0)).sum())
-        nats = -float(self.p @ log_g)
-        if not 0 < self.beta < np.inf:
-            return base + extra, max(0.0, nats), base + extra
-        return base + extra, max(0.0, nats - extra / self.beta), base + self.beta * nats
-
-    def rounding(self, objective: float) -> float:
+    def rounding(self, objective: float, live: int = 1) -> float:
         """Bound what rounding can hide in F and in β log max c, in the units of the cost.
 
         A sum of n terms of one sign is off by about log2 n units in the last place of B, times
         β; the exponent t = −(cost − floor)/β makes exp(t) off by |t| units, which averages to
-        D/β over an encoder.
+        D/β over an encoder. With several live latents the rows of a stored encoder sum to 1
+        only up to a few units, which moves D + βR by as many units of |F| + β.
         """
-        sums = (4 + np.log2(self.p.size)) * self.unit
+        sums = (4 + np.log2(self.p.size)) * self.unit + (live > 1)
         scale = abs(objective) + float(self.p @ np.abs(self.floor))
-        return float(4 * EPS * scale + 4 * EPS * sums * (self.beta if self.beta < np.inf else 0))
+        return float(4 * EPS * (scale + sums * self.price))
 
-    def threshold(self, tol: float, objective: float) -> float:
+    def threshold(self, tol: float, objective: float, live: int = 1) -> float:
         """Return the largest excess that still counts as optimal."""
-        if not 0 < self.beta < np.inf:
-            return tol
-        unit = min(1.0, self.beta)
-        return float(np.expm1(min((tol * unit + self.rounding(objective)) / self.beta, 1.0)))
+        if self.price == 0:
+            return tol + 4 * EPS * (4 + float(np.log2(self.p.size)))
+        room = tol * min(1.0, self.beta) + self.rounding(objective, live)
+        return float(np.expm1(min(room / self.beta, 1.0)))
 
 
 def cover(kernel: Kernel, m: Array | None) -> Array:
     """Return a marginal that leaves no symbol far from every live latent.
 
-    Without m it starts from the best single latent; then the worst covered symbol brings its
-    own best latent in, until each is within `reach` β of its least cost: close by at a cold
-    start, but a warm one is only kept from underflow, as Newton steps mend the rest.
+    The worst covered symbol brings its best latent in, until each is within `reach` β of its
+    least cost; a new latent gets the mass of the symbols that it suits best. Without m all are
+    new, which gives m = p where each symbol has a latent of its own.
     """
-    reach = 20.0
-    if m is None:
-        reach = 1.0
-        m = np.zeros(kernel.table.shape[1])
-        m[int(np.argmax(kernel.p @ kernel.table))] = 1.0
-    live = m.nonzero()[0]
-    best = kernel.table.take(live, 1).max(axis=1)
-    least = np.exp(-reach) - kernel.offset
-    added = np.zeros_like(m)
-    while best[best.argmin()] < least:
-        z = kernel.table[best.argmin()].argmax()
-        added[z] = 1.0
-        np.maximum(best, kernel.table[:, z], out=best)
-    weights = m * (live.size / m.sum()) + added
-    return np.asarray(weights / weights.sum())
+    table, reach = kernel.table, 1.0 if m is None else 20.0
+    m = np.zeros(table.shape[1]) if m is None else m
+    columns = m.nonzero()[0].tolist() or [int((kernel.p @ kernel.cost).argmin())]
+    best, least = table.take(columns, 1).max(axis=1), np.exp(-reach) - kernel.offset
+    while best[worst := best.argmin()] < least:
+        columns.append(int(table[worst].argmax()))
+        np.maximum(best, table[:, columns[-1]], out=best)
+    owner = np.array(columns)[table.take(columns, 1).argmax(axis=1)]
+    m = np.where(m > 0, m, np.bincount(owner, np.maximum(kernel.p, LEAST), m.size))
+    return np.asarray(m / m.sum())
 
 
 def blahut_arimoto(kernel: Kernel, m: Array) -> Iterator[tuple[Array, Array]]:
@@ -159,22 +160,26 @@ def blahut_arimoto(kernel: Kernel, m: Array) -> Iterator[tuple[Array, Array]]:
 def newton(kernel: Kernel, m: Array, tol: float) -> Iterator[tuple[Array, Array]]:
     """Yield m and its excess for ever, by Newton steps on a growing set of latents.
 
-    Between two yields the working set of a large table is solved until its own excess is well
-    below that of the whole table: there one pass over the table costs more than many steps over
-    a few columns.
+    Between two yields a large table leaves its working set alone until the excess there is a
+    tenth of that of the whole: one pass over the table costs more than many steps on the set.
     """
-    work = m > 0
-    steps = 1 if kernel.table.size <= SMALL else 50
+    work, every = m > 0, np.arange(m.size)
     while True:
         live, b = kernel.mixture(m)
         excess = kernel.excess(b)
         yield m, excess
-        work[violators(kernel, live, b, np.where(work, 0.0, excess))] = True
-        columns = work.nonzero()[0]
-        goal = max(PATIENCE * float(excess.max()), 0.3 * tol)
-        found = restricted(kernel, columns, m[columns], b, excess[columns], goal, steps)
-        m = np.zeros_like(m)
-        m[columns] = found
+        many, core, columns, goal = live.size > MANY, kernel, every, 0.3 * tol
+        if m.size > FEW:
+            work = m > 0 if many else work | (m > 0)
+            work[violators(kernel, live, b, np.where(work, 0.0, excess))] = True
+            columns, goal = work.nonzero()[0], max(0.1 * float(excess.max()), goal)
+            core = copy(kernel)
+            core.table = kernel.table.take(columns, 1) if columns.size < m.size else core.table
+        part, m = m[columns], np.zeros_like(m)
+        if many or (m.size <= FEW and np.count_nonzero(excess[part == 0] > 0) > BLOCK):
+            part = interior(core, part, tol)
+        part = settled(core, part, goal)
+        m[columns] = np.where(part > 0, np.maximum(part, LEAST), 0.0)
 
 
 def violators(kernel: Kernel, live: Index, b: Array, excess: Array) -> Index:
@@ -186,60 +191,95 @@ def violators(kernel: Kernel, live: Index, b: Array, excess: Array) -> Index:
     candidates = (excess > 0).nonzero()[0]
     if candidates.size <= 2 * live.size:
         return candidates
+    falling = candidates[np.argsort(-excess[candidates], kind="stable")]
     g = kernel.offset + b
     told = np.argmax((kernel.table[:, live] - b[:, None]) * (kernel.p / g)[:, None], axis=0)
-    rising = candidates[np.argsort(excess[candidates], kind="stable")]
-    group = np.argmax((kernel.table[told][:, rising] - b[told, None]) / g[told, None], axis=0)
-    best = np.full(live.size, -1)
-    best[group] = rising  # of repeated groups the last stays: the one with the largest excess
-    return best[best >= 0]
+    group = np.argmax((kernel.table[told][:, falling] - b[told, None]) / g[told, None], axis=0)
+    return falling[np.unique(group, return_index=True)[1]]
 
 
-def restricted(
-    kernel: Kernel, columns: Index, m: Array, b: Array, excess: Array, goal: float, steps: int
-) -> Array:
-    """Return m after Newton steps on these latents alone, until their excess is below goal."""
-    table = kernel.table.take(columns, 1)
-    while True:
-        m, moved = newton_step(kernel, table, m, b, excess)
-        steps -= 1
-        if not moved or steps == 0:
-            return m
-        b = table @ m
-        weight = kernel.p / (kernel.offset + b)
-        excess = weight @ table - weight @ b
-        if max(excess.max(), -excess[m > 0].min()) <= goal:
-            return m
+def hessian(core: Kernel, table: Array, b: Array) -> tuple[Array, Array]:
+    """Return √p C and N of these columns."""
+    S = table - b[:, None]
+    S *= (core.root / (core.offset + b))[:, None]
+    return S, S.T @ S
 
 
-def newton_step(
-    kernel: Kernel, table: Array, m: Array, b: Array, excess: Array
-) -> tuple[Array, bool]:
-    """Return m moved towards the minimum of the quadratic model, and whether it was."""
-    alive = ((m > 0) | (excess > 0)).nonzero()[0]
-    slopes, now = excess[alive], m[alive]
-    S = table.take(alive, 1)
-    S -= b[:, None]
-    S *= (kernel.root / (kernel.offset + b))[:, None]  # √p C: SᵀS takes half of another product
-    move = quadratic(S.T @ S, slopes, now) - now
-    noise = 4 * EPS * float(np.abs(move).sum())  # of excess·move, as p·|C| ≤ 2 or so
-    step = line_search(kernel.p, (S @ move) / kernel.root, float(slopes @ move), noise)
-    if step == 0:
-        return m, False
-    m = m.copy()
-    m[alive] = now + step * move
+def held(K: Array, sides: Array, total: float) -> tuple[Array, float]:
+    """Return the y with Σy = total for which right − K y is the same everywhere, and that level.
+
+    The sides are right and ones.
+    """
+    solved = dposv(K.T, sides.T, overwrite_a=1)[1].T
+    mass, unit = solved @ sides[1]
+    level = float((mass - total) / unit)
+    return solved[0] - level * solved[1], level
+
+
+def interior(core: Kernel, m: Array, tol: float) -> Array:
+    """Return m on the latents that interior-point steps leave in use, or m if F would rise.
+
+    A step solves (N + diag(s/m)) δ = excess + μ/m with Σδ = 0 and goes 99.5 % of the way to
+    the border; μ, what m·s shall become for each latent, is the smaller the longer the last.
+    """
+    start, sides, step = m, np.ones((2, m.size)), 0.5
+    first = float(core.excess(core.table @ m).max())
+    if first <= tol:
+        return m
+    m = np.where(m > 0, m, 5 * min(1.0, first / core.unit) / m.size)
     m /= m.sum()
-    return m, True
+    s = np.maximum(0.3 * first / m.size / m, -core.excess(core.table @ m))
+    for _ in range(40):
+        b = core.table @ m
+        excess, barrier = core.excess(b), s / m
+        N = hessian(core, core.table, b)[1]
+        bend = N.diagonal().copy()
+        unclear = np.count_nonzero((barrier > 0.1 * bend) & (barrier < 10 * bend))
+        if (top := excess.max()) <= tol or (top <= 0.1 * first and unclear <= 1):
+            break
+        N += 1.0
+        N.flat[:: m.size + 1] += barrier + 1e-13 * bend[bend.argmax()]
+        goal = max(1e-3, (1 - step) ** 2) * float(m @ s) / m.size
+        sides[0] = excess + goal / m
+        move = held(N, sides, 0.0)[0]
+        slack = (goal - s * move) / m - s
+        far, deep = (min(1.0, 0.995 / max(FAINT, -d[d.argmin()])) for d in (move / m, slack / s))
+        m, s, step = m + far * move, s + deep * slack, min(far, deep)
+    used = barrier < bend
+    used[((core.offset + core.table) * m).argmax(axis=1)] = True  # lest a symbol loses its last
+    m = np.where(used, m, 0.0)
+    m /= m.sum()
+    better = core.objective(core.table @ m) <= core.objective(core.table @ start)
+    return m if better else start
+
+
+def settled(core: Kernel, m: Array, goal: float) -> Array:
+    """Return m after Newton steps on all columns, until their excess is below goal."""
+    for step in range(50):
+        b = core.table @ m
+        excess = core.excess(b)
+        if step and max(excess.max(), -(m * excess).min()) <= goal:
+            break
+        alive = ((m > 0) | (excess > 0)).nonzero()[0]
+        slopes, now = excess[alive], m[alive]
+        S, N = hessian(core, core.table.take(alive, 1), b)
+        move = quadratic(N, slopes, now) - now
+        noise = 4 * EPS * float(np.abs(move).sum())  # of excess·move, as p·|C| ≤ 2 or so
+        share = line_search(core.p, (S @ move) / core.root, float(slopes @ move), noise)
+        if share == 0:
+            break
+        m = m.copy()
+        m[alive] = now + share * move
+        m /= m.sum()
+    return m
 
 
 def line_search(p: Array, along: Array, slope: float, noise: float) -> float:
     """Return the first step 1, ½, ¼, … that lowers F enough, as far as rounding can tell, or 0."""
-    step = 1.0
-    while slope > -noise and step > 1e-12:
-        least = step * (0.1 * slope - noise)
-        if step * along[along.argmin()] > -0.999 and p @ np.log1p(step * along) >= least:
+    least = along[along.argmin()]
+    for step in HALVES if slope > -noise else ():
+        if step * least > -0.999 and p @ np.log1p(step * along) >= step * (0.1 * slope - noise):
             return step
-        step /= 2
     return 0.0
 
 
@@ -251,19 +291,21 @@ def quadratic(N: Array, excess: Array, m: Array) -> Array:
     ridge keeps duplicate latents from making N singular; being centred on m it slows no other
     direction.
     """
-    K = N + min(1.0, max(float(N.diagonal().max()), 1e-300))
-    ridge = 1e-13 * K.diagonal()
+    K = N + min(1.0, float(N.diagonal().max()) or 1.0)
+    ridge, sides = 1e-13 * K.diagonal(), np.ones((2, m.size))
     K.flat[:: m.size + 1] += ridge
-    sides = np.ones((2, m.size))
     sides[0] = right = excess + ridge * m
-    slack = EXACT * float(excess.max())
-    y, free = m.copy(), m > 0
+    y, free, slack = m.copy(), m > 0, EXACT * float(excess.max())
     for _ in range(20 + 4 * m.size):
         passive = free.nonzero()[0]
         rows = K.take(passive, 0)  # K[np.ix_(…)] takes ten times as long
-        aim, level = equality(rows.take(passive, 1), sides.take(passive, 1))
+        aim, level = held(rows.take(passive, 1), sides.take(passive, 1), 1.0)
         if aim[aim.argmin()] < 0:  # a fifth of the time that min takes
-            free[advance(y, passive, aim)] = False
+            now = y[passive]
+            room = np.where(aim < 0, now / np.maximum(now - aim, FAINT), 1.0)
+            first = room.argmin()
+            y[passive] = now + room[first] * (aim - now)
+            y[passive[first]], free[passive[first]] = 0.0, False
             continue
         y[passive] = aim
         pull = right - aim @ rows
@@ -273,26 +315,3 @@ def quadratic(N: Array, excess: Array, m: Array) -> Array:
             break
         free[best] = True
     return np.asarray(y / y.sum())
-
-
-def equality(K: Array, sides: Array) -> tuple[Array, float]:
-    """Return the y with Σy = 1 for which right − K y is the same everywhere, and that level.
-
-    The sides are right and ones.
-    """
-    solved = dposv(K.T, sides.T, overwrite_a=1)[1].T
-    total, unit = solved @ sides[1]
-    level = float((total - 1) / unit)
-    return solved[0] - level * solved[1], level
-
-
-def advance(y: Array, passive: Index, aim: Array) -> int:
-    """Move y towards aim until an entry reaches 0, and return which."""
-    now = y[passive]
-    falling = (aim < 0).nonzero()[0]
-    room = now[falling] / (now[falling] - aim[falling])
-    first = room.argmin()
-    y[passive] = now + room[first] * (aim - now)
-    blocked = int(passive[falling[first]])
-    y[blocked] = 0.0
-    return blocked

@@ -8,7 +8,7 @@ piece all optimal m share one β, so mixing m moves along the piece.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import islice
@@ -41,6 +41,9 @@ SHARP = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e
 
 FAR = 1e7
 """The β, in units of the largest cost, whose tangent bounds D at β = ∞."""
+
+TOGETHER = 256
+"""Iterates whose numbers are computed at once for the history."""
 
 SHARPER = 1e-12
 """Tolerance of one β in a search at the most, because the miss of a target counts as well."""
@@ -103,15 +106,18 @@ class TableCurve(Curve):
         if beta == np.inf and np.isfinite(self.live_cost).all(axis=0).any():
             return self._collapsed(kernel)
         m = self._first(kernel, m)
-        threshold = kernel.threshold(tol or self.tol, kernel.objective(kernel.mixture(m)[1]))
+        threshold = kernel.threshold(tol or self.tol, kernel.objective(kernel.mixture(m)[1]), 2)
         steps = (
             newton(kernel, m, threshold) if self.method == "newton" else blahut_arimoto(kernel, m)
         )
-        rows = []
+        seen, rows = list[Array](), list[Array]()
         for m, c in islice(steps, self.max_iter + 1):
-            rows.append(kernel.row(m, c))
+            seen.append(m)
+            if len(seen) == TOGETHER:
+                rows, seen = [*rows, kernel.rows(np.array(seen))], []
             if (excess := float(c.max())) <= threshold:
                 break
+        rows = [*rows, kernel.rows(np.array(seen))] if seen else rows
         if beta == np.inf:
             return self._forbidding(kernel, m, rows, excess > threshold)
         return self._point(kernel, m, excess, rows)
@@ -145,7 +151,7 @@ class TableCurve(Curve):
         return self._point(kernel, m, 0.0)
 
     def _forbidding(
-        self, kernel: Kernel, m: Array, rows: Iterable[tuple[float, ...]], stopped: bool
+        self, kernel: Kernel, m: Array, rows: Sequence[Array], stopped: bool
     ) -> Solution:
         """Return the point of β = ∞ where no single latent suits all: the least R, then D.
 
@@ -164,15 +170,16 @@ class TableCurve(Curve):
         return replace(point, gap=gap, lower_bound=point.D - gap)
 
     def _point(
-        self, kernel: Kernel, m: Array, excess: float, rows: Iterable[tuple[float, ...]] = ()
+        self, kernel: Kernel, m: Array, excess: float, rows: Sequence[Array] = ()
     ) -> Solution:
         D, R, objective = kernel.measure(m)
         nats = float(np.log1p(max(0.0, excess)))
-        gap = (kernel.beta * nats if kernel.beta < np.inf else 0.0) + kernel.rounding(objective)
-        history = as_history(rows)
+        live = int(np.count_nonzero(m))
+        gap = kernel.price * nats + kernel.rounding(objective, live)
+        history = as_history(map(tuple, np.concatenate(rows)) if rows else ())
         full = np.zeros(self.cost.shape[1])
         full[self.columns] = m
-        optimal = excess <= kernel.threshold(self.tol, objective)
+        optimal = excess <= kernel.threshold(self.tol, objective, live)
         return Solution(
             target=Target("beta", kernel.beta),
             status=Status.CERTIFIED if optimal else Status.STOPPED,
