@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from toyrd.decoders import DecoderFamily
-from toyrd.images import count_images
 
 from toyrd.bernoulli import BernoulliDecoder
+from toyrd.decoders import DecoderFamily
+from toyrd.images import count_images
 from toyrd.sources import bars_and_stripes
 from toyrd.testing import distributions, tables
 

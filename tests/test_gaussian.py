@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toyrd.decoders import BoundedFamily
 
 import toyrd.cells
 from toyrd import DecoderFamily, GaussianDecoder, toy_source
 from toyrd.cells import Cells, _bounds, _taylor
+from toyrd.decoders import BoundedFamily
 
 seeds = st.integers(0, 2**32 - 1)
 

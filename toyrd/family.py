@@ -34,6 +34,8 @@ ALIKE = (0.97, 0.999, 1 - 1e-5)
 NEAR_ONE, TRIES = 1.05, 4
 """The β whose heaviest rows are tried for a perfect fit, and with how many numbers of rows."""
 
+ALL_ALIKE = "not unique: of the mixtures that fit p perfectly, one of few rows"
+
 MANY = 600
 """Parameters up to which Newton steps are taken: each takes the cube of them."""
 
@@ -278,6 +280,7 @@ class FamilyCurve(Curve):
             restated = target.restate(tangent)
             gap, proven = min((gap, True), (restated.gap, proven))
         status = Status.CERTIFIED if proven else Status.SEARCHED
+        perfect = found.D + found.R - self.H <= 1e-9
         answer = replace(
             found,
             target=target,
@@ -286,7 +289,7 @@ class FamilyCurve(Curve):
             lower_bound=objective - gap,
             gap=gap,
             history=as_history(()),
-            note="at β = 1 all mixtures that fit p perfectly are alike" if found.beta == 1 else "",
+            note=ALL_ALIKE if perfect else "",
         )
         return answer, rows
 
