@@ -1,23 +1,20 @@
 """Appendix E: exact gradients, what training reaches on the toy, and how it fails."""
 
-import importlib
+import inspect
 import math
-from pathlib import Path
+from decimal import Context, Decimal, localcontext
 
 import numpy as np
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
-from toyrd.quadratic import Gradients
-from toyrd.solution import ConvergenceWarning
 
-from toyrd import kl_divergence
-from toyrd.appendix_e import Aim, AppendixE, Batch, adam, train, train_all
-from toyrd.model import Model
-from toyrd.sources import empirical, toy_source
+from toyrd import ConvergenceWarning, Model, empirical, kl_divergence, toy_source
+from toyrd.appendix_e import Aim, AppendixE, train, train_all
+from toyrd.curve import Status
 from toyrd.testing import distributions, models
 
-law = settings(deadline=None, max_examples=25)
+law = settings(max_examples=25)
 decoders = st.sampled_from(["output", "latent"])
 seeds = st.integers(0, 2**32 - 1)
 aims = st.one_of(
@@ -29,24 +26,17 @@ aims = st.one_of(
         weight=st.sampled_from([0.5, 1.0, 10.0]),
     ),
 )
+TOY = toy_source()
+P = [0.5, 0.25, 0.25]
 
 
-def gradient_of(family, aim, parameters):
-    engine = Gradients(family, parameters)
-    _, R = engine.forward()
-    return engine.backward(aim.slope(R)).copy()
+def slopes_of_steps(family, aim, row):
+    """Differentiate the aim at a row by complex steps, exact to rounding."""
+    steps = np.repeat(row[None], family.size, axis=0) + 1e-200j * np.eye(family.size)
+    return aim.value(*family.descent(steps, aim.slope)[:2]).imag / 1e-200
 
 
-def values_of(family, aim, parameters):
-    return aim.value(*Gradients(family, parameters).forward())
-
-
-@pytest.fixture(scope="module")
-def toy():
-    return toy_source()
-
-
-# The engine
+# The gradient
 
 
 @law
@@ -56,70 +46,78 @@ def toy():
 @example(np.array([1 - 1e-310, 1e-310]), 3, "output", 2, Aim("none", weight=1.0))
 def test_gradients_agree_with_the_complex_step(p, n_z, decoder, seed, aim):
     family = AppendixE(p, n_z=n_z, decoder=decoder, scale=1.5)
-    parameters = family.start(1, spread=1.5, rng=seed)
-    steps = np.repeat(parameters, family.size, axis=0) + 1e-200j * np.eye(family.size)
-    derivative = values_of(family, aim, steps).imag / 1e-200
-    assert gradient_of(family, aim, parameters)[0] == pytest.approx(
-        derivative, rel=1e-9, abs=1e-11
-    )
+    row = family.start(1, spread=1.5, rng=seed)
+    gradient = family.descent(row, aim.slope)[2][0]
+    assert gradient == pytest.approx(slopes_of_steps(family, aim, row[0]), rel=1e-9, abs=1e-11)
 
 
-@law
-@given(distributions(max_size=4), st.integers(1, 4), decoders, seeds, aims)
-def test_gradients_agree_with_central_differences(p, n_z, decoder, seed, aim):
-    family = AppendixE(p, n_z=n_z, decoder=decoder)
-    parameters, h = family.start(1, spread=0.7, rng=seed), 1e-5
-    R = Gradients(family, parameters).forward()[1][0]
-    assume(aim.penalty != "absolute" or abs(R - aim.rate) > 1e-3)  # not across the kink
-    steps = h * np.eye(family.size)
-    ahead, behind = (values_of(family, aim, parameters + s * steps) for s in (1, -1))
-    assert gradient_of(family, aim, parameters)[0] == pytest.approx(
-        (ahead - behind) / (2 * h), rel=1e-6, abs=1e-8
+def objective_in_fifty_digits(family, row, beta):
+    """D + βR of an output-indexed family from its definition, digit by digit."""
+    (w, b), (v, c), logits = (part[0] for part in family.split(np.array(row)[None]))
+    inputs = [[Decimal(i) / Decimal(max(n - 1, 1)) for i in range(n)] for n in (3, 2)]
+
+    def normalised(logits):
+        total = sum(one.exp() for one in logits)
+        return [one.exp() / total for one in logits]
+
+    e = [normalised([-((w[z] * x - b[z]) ** 2) for z in range(2)]) for x in inputs[0]]
+    d = [normalised([-((v[x] * z - c[x]) ** 2) for x in range(3)]) for z in inputs[1]]
+    m = normalised(logits)
+    terms = (
+        Decimal(family.p[x]) * e[x][z] * (beta * (e[x][z] / m[z]).ln() - d[z][x].ln())
+        for x in range(3)
+        for z in range(2)
     )
+    return sum(terms)
+
+
+@pytest.mark.parametrize("beta", [0.25, 2.0])
+def test_values_and_gradients_agree_with_fifty_digits(beta):
+    family = AppendixE(P, n_z=2)
+    row = family.start(1, spread=1.0, rng=3)[0]
+    D, R, gradient = (part[0] for part in family.descent(row[None], lambda _: beta))
+    with localcontext(Context(prec=50)):
+        exact, h = [Decimal(one) for one in row], Decimal("1e-20")
+        price = Decimal(beta)
+        value = float(objective_in_fifty_digits(family, exact, price))
+        assert value == pytest.approx(D + beta * R, rel=1e-14)
+        for i in range(family.size):
+            ends = []
+            for sign in (1, -1):
+                moved = [one + sign * h * (i == j) for j, one in enumerate(exact)]
+                ends.append(objective_in_fifty_digits(family, moved, price))
+            slope = float((ends[0] - ends[1]) / (2 * h))
+            assert gradient[i] == pytest.approx(slope, rel=1e-13, abs=1e-15)
 
 
 @law
 @given(distributions(), st.integers(1, 5), decoders, seeds, st.sampled_from([0.3, 1.0, 3.0]))
-def test_the_engine_sees_the_numbers_of_the_model(p, n_z, decoder, seed, spread):
-    """D, R and I of the batch are those of each row's tables."""
+def test_batches_of_any_size_have_the_numbers_of_their_models(p, n_z, decoder, seed, spread):
     family = AppendixE(p, n_z=n_z, decoder=decoder)
-    engine = Gradients(family, family.start(3, spread=spread, rng=seed))
-    D, R = engine.forward()
-    information = engine.information(R)
-    for i, row in enumerate(engine.parameters):
+    rows = family.start(3, spread=spread, rng=seed)
+    D, R, _ = family.descent(rows, np.ones_like)
+    for i, row in enumerate(rows):
         model = family.model(row)
-        near = pytest.approx([model.D, model.R, model.I], rel=1e-9, abs=1e-9)
-        assert [D[i], R[i], information[i]] == near
+        assert [D[i], R[i]] == pytest.approx([model.D, model.R], rel=1e-9, abs=1e-9)
 
 
-@np.errstate(over="ignore", divide="ignore", invalid="ignore")
 @pytest.mark.parametrize("decoder", ["output", "latent"])
 def test_normalisers_that_under_and_overflow_are_shifted(decoder):
     """Offsets of 40 make every exp(−u²) 0, and logits of 1000 make every exp ∞."""
-    family = AppendixE([0.5, 0.25, 0.25], n_z=2, decoder=decoder)
-    near, far = family.start(2, rng=0)
-    encoder, back, logits = family.split(far[None])
+    family, aim = AppendixE(P, n_z=2, decoder=decoder), Aim("none", weight=1.0)
+    rows = family.start(1, rng=0)
+    encoder, back, logits = family.split(rows)
     encoder[:, 1] += 40
     back[:, 1] -= 40
     logits += 1000
-    aim, rows = Aim("none", weight=1.0), np.stack([near, far])
-    D, R = Gradients(family, rows).forward()
-    for i, row in enumerate(rows):
-        assert [D[i], R[i]] == pytest.approx([family.model(row).D, family.model(row).R], rel=1e-9)
-    steps = np.repeat(rows[1:], family.size, axis=0) + 1e-200j * np.eye(family.size)
-    derivative = values_of(family, aim, steps).imag / 1e-200
-    assert gradient_of(family, aim, rows)[1] == pytest.approx(derivative, rel=1e-9, abs=1e-9)
+    D, R, gradient = family.descent(rows, aim.slope)
+    model = family.model(rows[0])
+    assert [D[0], R[0]] == pytest.approx([model.D, model.R], rel=1e-9)
+    steps = slopes_of_steps(family, aim, rows[0])
+    assert gradient[0] == pytest.approx(steps, rel=1e-9, abs=1e-9)
 
 
-@np.errstate(over="ignore", divide="ignore", invalid="ignore")
-@pytest.mark.parametrize("constant", [-500.0, 500.0, 5000.0])
-def test_a_constant_in_all_logits_changes_nothing(constant):
-    family = AppendixE([0.5, 0.25, 0.25], n_z=2)
-    rows = family.start(4, rng=0)
-    before = Gradients(family, rows).forward()
-    family.split(rows)[2][...] += constant
-    for old, new in zip(before, Gradients(family, rows).forward(), strict=True):
-        assert new == pytest.approx(old, abs=1e-11)
+# The family
 
 
 @law
@@ -133,27 +131,28 @@ def test_latent_decoders_have_one_mode(p, n_z, seed):
 
 
 def test_output_decoders_can_have_two_modes():
-    family = AppendixE([0.5, 0.0, 0.5], n_z=1)
-    decoder_offsets = [0.0, 3.0, 0.0]
-    model = family.model([0, 0, 0, 0, 0, *decoder_offsets, 0])
+    model = AppendixE([0.5, 0.0, 0.5], n_z=1).model([0, 0, 0, 0, 0, 0.0, 3.0, 0.0, 0])
     assert model.d[0] == pytest.approx([0.5, 0.5 * math.exp(-9), 0.5], rel=1e-3)
 
 
 def test_a_family_without_zeros_keeps_its_distortion_finite():
     """log d = −10⁴ would underflow to d = 0 and make D infinite; the floor is 5e-324."""
-    family = AppendixE([0.5, 0.5], n_z=1)
-    model = family.model([0, 0, 0, 0, 0, 100, 0])
+    model = AppendixE([0.5, 0.5], n_z=1).model([0, 0, 0, 0, 0, 100, 0])
     assert model.d.min() > 0
     assert abs(model.D - 744.44 / 2) < 0.1  # −log 4.9e-324 = 744.44
 
 
-def test_parameters_are_counted_as_in_the_paper(toy):
-    assert AppendixE(toy.p).size == 60 + 60 + 30
-    assert AppendixE(toy.p, n_z=4).size == 2 * 4 + 60 + 4
-    assert AppendixE(toy.p, n_z=4, decoder="latent").size == 2 * 4 + 2 * 4 + 4
+def test_parameters_are_counted_as_in_the_paper():
+    assert AppendixE(TOY.p).size == 60 + 60 + 30
+    assert AppendixE(TOY.p, n_z=4, decoder="latent").size == 2 * 4 + 2 * 4 + 4
+    with pytest.raises(ValueError, match=r"parameters must have shape \(10,\)"):
+        AppendixE([0.5, 0.5]).model(np.zeros(9))
 
 
 # The bound
+
+HALVES = Model([0.5, 0.5], np.eye(2), np.eye(2), [0.5, 0.5])
+PAIRS = Model([0.25] * 4, np.eye(2)[[0, 0, 1, 1]], [[0.5, 0.5, 0, 0], [0, 0, 0.5, 0.5]], [0.5] * 2)
 
 
 @law
@@ -166,24 +165,13 @@ def test_no_tables_are_below_the_lower_bound(model, aim):
 @pytest.mark.parametrize(
     ("aim", "model"),
     [
-        (Aim("none", weight=0.5), Model([0.5, 0.5], np.eye(2), np.eye(2), [0.5, 0.5])),
+        (Aim("none", weight=0.5), HALVES),
         (Aim("none", weight=2.0), Model([0.5, 0.5], np.ones((2, 1)), [[0.5, 0.5]], [1])),
-        (Aim("absolute", rate=0.5), toy_source().true_model()),
-        (Aim("absolute", rate=0.25), toy_source().true_model()),  # above R* nothing is lost
-        (
-            Aim("absolute", rate=0.25, weight=0.5),
-            Model([0.5, 0.5], np.eye(2), np.eye(2), [0.5] * 2),
-        ),
-        (Aim("squared", rate=0.25, weight=2.0), toy_source().true_model()),  # R = R* + 1/(2λ)
-        (  # fewer latents than symbols: I ≤ log n_z
-            Aim("none", weight=0.0),
-            Model(
-                [0.25] * 4,
-                np.eye(2)[[0, 0, 1, 1]],
-                [[0.5, 0.5, 0, 0], [0, 0, 0.5, 0.5]],
-                [0.5] * 2,
-            ),
-        ),
+        (Aim("absolute", rate=0.5), TOY.true_model()),
+        (Aim("absolute", rate=0.25), TOY.true_model()),  # above R* nothing is lost
+        (Aim("absolute", rate=0.25, weight=0.5), HALVES),
+        (Aim("squared", rate=0.25, weight=2.0), TOY.true_model()),  # R = R* + 1/(2λ)
+        (Aim("none", weight=0.0), PAIRS),  # fewer latents than symbols: I ≤ log n_z
     ],
 )
 def test_the_lower_bound_is_met_where_theory_says(aim, model):
@@ -194,44 +182,36 @@ def test_the_lower_bound_is_met_where_theory_says(aim, model):
 # Training on the toy: what the paper reports, and what its aims imply
 
 
-def test_the_elbo_collapses_to_the_data(toy):
-    solution = train(toy.p, beta=1, rng=0)
-    assert solution.converged
-    assert solution.model.R <= 1e-3
-    assert kl_divergence(toy.p, solution.model.g) <= 1e-3
-    assert 0 <= solution.gap <= 1e-3
-    assert solution.lower_bound == solution.model.H
+def test_the_elbo_collapses_to_the_data():
+    for options in ({"steps": 3000}, {"optimiser": "l-bfgs"}):
+        found = train(TOY.p, beta=1, rng=0, **options)
+        assert found.status is Status.LOCAL
+        assert (found.target.name, found.target.value) == ("beta", 1)
+        assert found.R <= 1e-3
+        assert kl_divergence(TOY.p, found.g) <= 1e-3
+        assert 0 <= found.gap <= 1e-3
+        assert found.lower_bound == found.H
 
 
-def test_a_target_rate_finds_two_clusters(toy):
-    solution = train(toy.p, rate=0.5, rng=0)
-    model = solution.model
-    assert solution.converged
-    assert abs(model.R - 0.5) <= 1e-3
-    assert toy.separation(model.e) > 0.75
-    left, right = np.abs(model.x_given_x.argmax(axis=1)[None] - [[10], [19]]) <= 1
+def test_a_target_rate_finds_two_clusters():
+    found = train(TOY.p, rate=0.5, rng=0)
+    assert (found.target.name, found.target.value) == ("rate", 0.5)
+    assert abs(found.R - 0.5) <= 1e-3
+    assert TOY.separation(found.e) > 0.75
+    left, right = np.abs(found.x_given_x.argmax(axis=1)[None] - [[10], [19]]) <= 1
     assert np.all(left ^ right)
-    assert right.tolist() == sorted(right)  # one cluster to the left of the other
-    assert toy.p[right].sum() == pytest.approx(0.3, abs=0.05)
-    assert solution.lower_bound == pytest.approx(model.H - 0.5, abs=1e-15)
-    assert 0 <= solution.gap <= 5e-3
-    assert solution.beta == pytest.approx(1, abs=0.05)
+    assert TOY.p[right].sum() == pytest.approx(0.3, abs=0.05)
+    assert found.lower_bound == pytest.approx(found.H - 0.5, abs=1e-15)
+    assert 0 <= found.gap <= 5e-3
+    assert found.beta == pytest.approx(1, abs=0.05)
 
 
-def test_the_square_settles_above_its_target(toy):
+def test_the_square_settles_above_its_target():
     """D falls by 1 for each nat of rate, so D + λ(R − R*)² is least at R = R* + 1/(2λ)."""
-    solution = train(
-        toy.p, rate=0.5, penalty="squared", weight=10, steps=3000, step_size=0.05, rng=0
-    )
-    assert abs(solution.model.R - 0.55) <= 1e-3
-    assert solution.beta == pytest.approx(1, abs=1e-2)
-
-
-def test_lbfgs_collapses_too(toy):
-    solution = train(toy.p, beta=1, optimiser="l-bfgs", rng=0)
-    assert solution.converged
-    assert 0 <= solution.gap <= 1e-6
-    assert solution.model.R <= 1e-3
+    options = {"penalty": "squared", "weight": 10, "steps": 3000, "step_size": 0.05}
+    found = train(TOY.p, rate=0.5, rng=0, **options)
+    assert abs(found.R - 0.55) <= 1e-3
+    assert found.beta == pytest.approx(1, abs=1e-2)
 
 
 # Training in general
@@ -240,73 +220,68 @@ def test_lbfgs_collapses_too(toy):
 @law
 @given(distributions(max_size=4), st.integers(1, 4), decoders, seeds)
 @example(np.array([1.0]), 1, "output", 0)
-@example(empirical(toy_source().p, 50, rng=0), 5, "output", 0)
+@example(empirical(TOY.p, 50, rng=0), 5, "output", 0)
 def test_training_goes_down_and_stays_above_the_bound(p, n_z, decoder, seed):
     """With zeros in p, one symbol, one latent and n_x ≠ n_z."""
+    options = {"n_z": n_z, "decoder": decoder, "steps": 30, "step_size": 1e-3, "every": 7}
     for aim in ({"beta": 0.5}, {"rate": 0.2}):
-        for solution in train_all(
-            p, 2, **aim, n_z=n_z, decoder=decoder, steps=30, step_size=1e-3, rng=seed, every=7
-        ):
-            history = solution.history
-            assert solution.objective >= solution.lower_bound - 1e-12
-            assert solution.gap >= 0
-            assert solution.objective <= history["objective"].min() + 1e-12
-            assert len(history) == 6  # steps 0, 7, 14, 21, 28 and 30
-            assert np.all(np.isfinite(solution.parameters))
-            assert solution.model.m.shape == (n_z,)
+        for found in train_all(p, 2, **aim, **options, rng=seed):
+            start = AppendixE(p, n_z=n_z, decoder=decoder).model(found.parameters)
+            assert np.array_equal(start.e, found.e)
+            assert found.objective >= found.lower_bound - 1e-12
+            assert found.gap >= 0
+            assert found.objective <= found.history["objective"].min() + 1e-12
+            assert len(found.history) == 6  # steps 0, 7, 14, 21, 28 and 30
+            assert np.all(found.history["I"] <= found.history["R"] + 1e-12)
 
 
 def test_restarts_of_a_batch_are_the_runs_one_by_one():
-    p, options = [0.5, 0.25, 0.25], {"rate": 0.3, "steps": 200}
-    rng = np.random.default_rng(0)  # whose next draw is the next row of the batch
-    for run in train_all(p, 3, rng=0, **options):
-        assert run.parameters == pytest.approx(train(p, rng=rng, **options).parameters, abs=1e-9)
+    """More than fit into one group, in the order of one generator."""
+    rng, p = np.random.default_rng(0), np.full(40, 1 / 40)
+    for run in train_all(p, 13, rate=0.3, steps=20, rng=0):
+        alone = train(p, rate=0.3, steps=20, rng=rng)
+        assert run.parameters == pytest.approx(alone.parameters, abs=1e-9)
 
 
-def test_history_holds_the_start_and_the_end():
-    p = np.array([0.5, 0.25, 0.25])
-    solution = train(p, beta=0.5, steps=250, rng=3)
-    history = solution.history
-    start = AppendixE(p).model(AppendixE(p).start(rng=3)[0])
-    assert history.dtype.names == ("D", "R", "I", "objective")
-    assert [*history[0]] == pytest.approx(
-        [start.D, start.R, start.I, start.D + 0.5 * start.R], abs=1e-12
-    )
-    assert len(history) == 4  # steps 0, 100, 200 and 250
-    assert history["objective"] == pytest.approx(history["D"] + 0.5 * history["R"])
-    assert np.all(history["I"] <= history["R"] + 1e-12)
-    assert solution.iterations == 250
-    assert "local" in solution.message
+@pytest.mark.parametrize(("optimiser", "steps", "rows"), [("adam", 25, 4), ("l-bfgs", 1000, None)])
+def test_history_and_callback_tell_how_it_went(optimiser, steps, rows):
+    heard = []
+    options = {"optimiser": optimiser, "steps": steps, "every": 10}
+    runs = train_all(P, 3, beta=0.5, **options, rng=0, callback=lambda *told: heard.append(told))
+    start = AppendixE(P).model(AppendixE(P).start(rng=0)[0])
+    expected = [start.D, start.R, start.I, start.D + 0.5 * start.R]
+    assert [*runs[0].history[0]] == pytest.approx(expected, abs=1e-12)
+    assert rows is None or all(len(run.history) == rows for run in runs)
+    last = [run.history["objective"][-1] for run in runs]
+    assert last == pytest.approx([run.objective for run in runs], abs=1e-6)
+    assert [count for count, _ in heard] == ([10, 20, 25] if rows else [1, 2, 3])
+    assert heard[-1][1] == pytest.approx(min(run.objective for run in runs), abs=1e-12)
+    assert [best for _, best in heard] == sorted((best for _, best in heard), reverse=True)
 
 
-def test_results_can_be_read_back_and_not_written():
-    p = np.array([0.5, 0.25, 0.25])
-    solution = train(p, beta=0.5, steps=10, rng=0, n_z=2, decoder="latent")
-    again = AppendixE(p, n_z=2, decoder="latent").model(solution.parameters)
-    assert np.array_equal(again.e, solution.model.e)
+def test_results_are_read_only_and_options_are_in_both_signatures():
+    found = train([0.5, 0.5], beta=0, steps=3000, rng=np.random.default_rng(0))
+    assert found.objective == found.D < 0.05
+    assert found.lower_bound == 0
     with pytest.raises(ValueError, match="read-only"):
-        solution.parameters[0] = 0
-    assert p.tolist() == [0.5, 0.25, 0.25]
+        found.parameters[0] = 0
+    one, many = (inspect.signature(each).parameters for each in (train, train_all))
+    assert [*one.values()] == [each for each in many.values() if each.name != "restarts"]
 
 
-def test_rng_may_be_a_generator_and_seeds_repeat():
-    runs = [train([0.5, 0.5], beta=1, steps=5, rng=rng) for rng in (7, np.random.default_rng(7))]
-    assert np.array_equal(runs[0].parameters, runs[1].parameters)
-
-
-def test_wide_starts_overflow_nowhere_and_warn_of_nothing():
-    """With spread 60 hardly a normaliser is above the least float before it is shifted."""
-    for solution in train_all([0.5, 0.25, 0.25], 3, rate=0.5, spread=60, steps=20, rng=0):
-        assert solution.converged
-        assert math.isfinite(solution.beta)
-        assert solution.objective < solution.history["objective"][0]
-
-
-def test_beta_zero_lowers_the_distortion_alone():
-    solution = train([0.5, 0.5], beta=0, steps=3000, rng=0)
-    assert solution.objective == solution.model.D
-    assert solution.model.D < 0.05
-    assert solution.lower_bound == 0
+@law
+@given(seeds, decoders, st.sampled_from(["absolute", "squared"]), st.sampled_from([0.3, 3.0, 60]))
+def test_no_multiplier_is_below_0_and_none_fits_better(seed, decoder, penalty, spread):
+    """∇D + β∇R is no longer than at a smaller or larger β ≥ 0."""
+    family = AppendixE(P, decoder=decoder)
+    options = {"penalty": penalty, "decoder": decoder, "spread": spread, "rng": seed}
+    for run in train_all(P, 4, rate=0.5, steps=1, step_size=1e-6, **options):
+        near, less, more = (
+            np.linalg.norm(family.descent(run.parameters[None], Aim("none", weight=beta).slope)[2])
+            for beta in (run.beta, max(0.9 * run.beta - 0.1, 0), 1.1 * run.beta + 0.1)
+        )
+        assert run.beta >= 0
+        assert near <= min(less, more) * (1 + 1e-9)
 
 
 def test_a_rate_that_does_not_move_has_no_multiplier():
@@ -314,133 +289,44 @@ def test_a_rate_that_does_not_move_has_no_multiplier():
     assert train([0.5, 0.5], rate=0.5, n_z=1, steps=5, rng=0).beta == 0
 
 
-@pytest.mark.parametrize(("optimiser", "calls"), [("adam", [10, 20, 25]), ("l-bfgs", [1, 2, 3])])
-def test_the_callback_hears_of_progress(optimiser, calls):
-    heard = []
-    solutions = train_all(
-        [0.5, 0.25, 0.25],
-        3,
-        beta=1,
-        optimiser=optimiser,
-        steps=25 if optimiser == "adam" else 1000,
-        every=10,
-        rng=0,
-        callback=lambda *told: heard.append(told),
-    )
-    assert [count for count, _ in heard] == calls
-    assert heard[-1][1] == pytest.approx(min(s.objective for s in solutions), abs=1e-12)
-    assert [best for _, best in heard] == sorted((best for _, best in heard), reverse=True)
-
-
 # Failing
 
 
-@pytest.mark.parametrize(
-    ("step_size", "how"), [(1e200, "overflowed by step 10"), (30.0, "ended above its start")]
-)
-def test_a_diverging_run_returns_its_best_iterate(step_size, how):
-    p = [0.5, 0.25, 0.25]
-    with pytest.warns(ConvergenceWarning, match="2 of 2 runs: Adam diverged") as caught:
-        runs = train_all(p, 2, rate=0.5, steps=50, step_size=step_size, rng=0, every=10)
+@pytest.mark.parametrize(("step_size", "n"), [(1e200, 2), (30.0, 2)])
+def test_a_diverging_run_returns_its_best_iterate(step_size, n):
+    options = {"steps": 50, "step_size": step_size, "every": 10}
+    with pytest.warns(ConvergenceWarning, match=f"{n} of 2 runs.*step_size below") as caught:
+        runs = train_all(P, 2, rate=0.5, **options, rng=0)
     assert len(caught) == 1
     for run in runs:
-        assert not run.converged
-        assert how in run.message
-        assert f"take a smaller step_size than {step_size:g}" in run.message
+        assert run.status is Status.STOPPED
         assert run.objective <= run.history["objective"][0] + 1e-12
-        assert math.isfinite(run.model.D + run.model.R)
-        assert np.all(np.isfinite(run.parameters))
+        assert math.isfinite(run.D + run.R)
         assert np.all(np.isfinite(run.history["objective"]))
 
 
-def test_a_diverging_run_leaves_the_others_alone():
-    family, aim = AppendixE([0.5, 0.25, 0.25]), Aim("none", weight=1.0)
-    good = family.start(1, rng=0)
-    bad = np.zeros_like(good)  # its D is finite, its gradient is not
-    encoder, decoder, _ = family.split(bad)
-    encoder[0, 1], decoder[0, 0] = 1e120, [0, 1e120, 2e120]
-
-    def end(start):
-        return adam(Batch(family, aim, start, 10), 40, 0.01, lambda *_: None)
-
-    with np.errstate(all="ignore"):
-        lost, kept = end(np.concatenate([bad, good]))
-        (alone,) = end(good)
-    assert "overflowed by step 10" in lost.message
-    assert (lost.converged, lost.iterations) == (False, 10)
-    assert np.array_equal(lost.parameters, bad[0])
-    assert kept.parameters == pytest.approx(alone.parameters, abs=1e-12)
-    assert kept.converged
-
-
-@law
-@given(seeds, decoders, st.sampled_from(["absolute", "squared"]), st.sampled_from([0.3, 3.0]))
-def test_no_multiplier_is_below_0_and_none_fits_better(seed, decoder, penalty, spread):
-    """∇D + β∇R is no longer than at a smaller or larger β ≥ 0."""
-    p, aim = [0.5, 0.25, 0.25], {"rate": 0.5, "penalty": penalty, "decoder": decoder}
-    family = AppendixE(p, decoder=decoder)
-    for run in train_all(p, 4, **aim, steps=1, step_size=1e-6, spread=spread, rng=seed):
-        near, less, more = (
-            np.linalg.norm(gradient_of(family, Aim("none", weight=beta), run.parameters[None]))
-            for beta in (run.beta, max(0.9 * run.beta - 0.1, 0), 1.1 * run.beta + 0.1)
-        )
-        assert run.beta >= 0
-        assert near <= min(less, more) * (1 + 1e-9)
-
-
-def test_where_the_distortion_rises_with_the_rate_the_multiplier_is_0():
-    runs = train_all([0.5, 0.25, 0.25], 12, rate=0.5, steps=1, step_size=1e-6, rng=0)
-    assert 0 < sum(run.beta == 0 for run in runs) < 12
-
-
-def test_a_run_that_took_its_steps_claims_no_more(toy):
-    """Far above the bound, on a plateau, Adam has nothing to tell but that it ran."""
-    run = train(toy.p, rate=0.5, steps=300, rng=0)
-    assert run.gap > 0.5
-    assert run.message.startswith(
-        "a local answer: Adam ran its 300 steps, which is all that converged means here"
-    )
-
-
-def test_lbfgs_at_its_cap_says_so(toy):
-    with pytest.warns(
-        ConvergenceWarning, match="2 of 2 runs: L-BFGS stopped at its cap"
-    ) as caught:
-        runs = train_all(toy.p, 2, beta=1, optimiser="l-bfgs", steps=3, rng=0, every=2)
-    assert len(caught) == 1
+def test_lbfgs_at_its_cap_is_stopped():
+    with pytest.warns(ConvergenceWarning, match="2 of 2 runs.*L-BFGS stopped at its cap"):
+        runs = train_all(TOY.p, 2, beta=1, optimiser="l-bfgs", rng=0, every=2, steps=5)
     for run in runs:
-        assert (run.converged, run.iterations, len(run.history)) == (False, 3, 3)
-        assert "raise steps" in run.message
-
-
-@pytest.mark.filterwarnings("ignore::toyrd.ConvergenceWarning")
-@pytest.mark.parametrize(("steps", "rows"), [(1, 2), (2, 2), (4, 3), (5, 4)])
-def test_lbfgs_records_every_so_many_steps_and_the_last_once(toy, steps, rows):
-    run = train(toy.p, beta=1, optimiser="l-bfgs", steps=steps, rng=0, every=2)
-    assert len(run.history) == rows
-    assert run.history["objective"][-1] == pytest.approx(run.objective, abs=1e-12)
+        assert run.status is Status.STOPPED
+        assert len(run.history) == 4  # steps 0, 2, 4 and 5
+        assert run.history["objective"][-1] == pytest.approx(run.objective, abs=1e-12)
 
 
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({}, ValueError, "exactly one of beta and rate"),
-        ({"beta": 1, "rate": 0.5}, ValueError, "exactly one of beta and rate"),
+        ({}, ValueError, "exactly one of beta, rate"),
+        ({"beta": 1, "rate": 0.5}, ValueError, "exactly one of beta, rate"),
         ({"beta": -1}, ValueError, "beta is -1.0"),
-        ({"beta": math.nan}, ValueError, "beta is nan"),
         ({"beta": math.inf}, ValueError, "beta is inf"),
         ({"beta": "one"}, TypeError, "beta must be one number"),
-        ({"rate": -0.1}, ValueError, "rate is -0.1"),
-        ({"rate": math.inf}, ValueError, "rate is inf"),
+        ({"rate": math.nan}, ValueError, "rate is nan"),
         ({"rate": 0.5, "penalty": "cubed"}, ValueError, "penalty is 'cubed'.*squared"),
-        ({"rate": 0.5, "penalty": "none"}, ValueError, "penalty is 'none'"),
         ({"rate": 0.5, "weight": 0}, ValueError, "weight is 0.0"),
-        ({"rate": 0.5, "weight": math.nan}, ValueError, "weight is nan"),
         ({"beta": 1, "steps": 0}, ValueError, "steps is 0, but must be at least 1"),
-        ({"beta": 1, "steps": 1.5}, TypeError, "steps must be an integer"),
         ({"beta": 1, "step_size": 0}, ValueError, "step_size is 0.0"),
-        ({"beta": 1, "step_size": -1}, ValueError, "step_size is -1.0"),
-        ({"beta": 1, "step_size": math.inf}, ValueError, "step_size is inf"),
         ({"beta": 1, "step_size": "big"}, TypeError, "step_size must be one number"),
         ({"beta": 1, "restarts": 0}, ValueError, "restarts is 0"),
         ({"beta": 1, "every": 0}, ValueError, "every is 0"),
@@ -456,71 +342,5 @@ def test_lbfgs_records_every_so_many_steps_and_the_last_once(toy, steps, rows):
     ],
 )
 def test_bad_input_is_named(options, error, message):
-    options = {"p": [0.5, 0.5], "restarts": 1, "steps": 2, **options}
     with pytest.raises(error, match=message):
-        train_all(**options)
-
-
-def test_parameters_of_the_wrong_shape_are_named():
-    with pytest.raises(ValueError, match=r"parameters must have shape \(10,\)"):
-        AppendixE([0.5, 0.5]).model(np.zeros(9))
-    with pytest.raises(ValueError, match="runs is 0"):
-        AppendixE([0.5, 0.5]).start(0)
-
-
-# The examples
-
-
-@pytest.fixture
-def example_named(monkeypatch):
-    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "examples")
-    return importlib.import_module
-
-
-def test_plot_restarts_draws_and_prints(example_named, tmp_path, capsys):
-    picture = tmp_path / "new" / "restarts.png"
-    arguments = ["--restarts", "2", "--steps", "20", "--dpi", "40", "--output", str(picture)]
-    assert example_named("plot_restarts").main(arguments) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert picture.read_bytes()[:4] == b"\x89PNG"
-    assert sum("L-BFGS" in line for line in lines) == 3 * 4  # aims times measures
-    assert any(
-        line.split()[:5] == ["true", "model", "0.50000", "0.00000", "0.85313"] for line in lines
-    )
-    assert lines[-1] == str(picture)
-
-
-def test_plot_finite_data_draws_and_prints(example_named, tmp_path, capsys):
-    picture = tmp_path / "finite.png"
-    arguments = ["--draws", "2", "--steps", "20", "--dpi", "40", "--output", str(picture)]
-    assert example_named("plot_finite_data").main(arguments) == 0
-    out = capsys.readouterr().out
-    assert picture.read_bytes()[:4] == b"\x89PNG"
-    assert "H of the samples" in out
-    assert "of the truth 2.8621" in out
-
-
-@pytest.mark.parametrize(
-    ("name", "wrong"),
-    [
-        ("plot_restarts", ["--restarts", "0"]),
-        ("plot_restarts", ["--steps", "0"]),
-        ("plot_finite_data", ["--draws", "0"]),
-        ("plot_finite_data", ["--samples", "0"]),
-        ("plot_finite_data", ["--steps", "-1"]),
-    ],
-)
-def test_examples_refuse_counts_that_make_no_sense(example_named, name, wrong, tmp_path, capsys):
-    output = tmp_path / "picture.png"
-    assert example_named(name).main([*wrong, "--output", str(output)]) == 2
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1
-    assert "at least 1" in error
-    assert not output.exists()
-
-
-def test_the_benchmark_prints_ratios(example_named, capsys):
-    example_named("benchmark_gradients").main(["--steps", "20", "--block", "10"])
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines[2:4]] == ["1", "50"]
-    assert all(float(line.split()[3]) > 0 for line in lines[2:4])
+        train_all(**{"p": [0.5, 0.5], "restarts": 1, "steps": 2, **options})

@@ -415,14 +415,14 @@ def test_a_start_is_taken_and_one_that_cannot_work_is_refused():
 def test_at_the_cap_the_best_iterate_comes_with_one_warning(target, method):
     """The gap still bounds the error, and the warning says what to do."""
     best = rate_distortion(TOY.p, SQUARES, **target)
-    cap = 2 if "beta" in target else 0
+    cap = 2 if "beta" in target and method == "blahut-arimoto" else 0
     with pytest.warns(ConvergenceWarning, match="raise max_iter or tol") as caught:
         point = rate_distortion(TOY.p, SQUARES, method=method, max_iter=cap, **target)
     assert len(caught) == 1
     assert point.status is Status.STOPPED
     assert point.lower_bound <= best.objective + 1e-13
     if "beta" in target:
-        assert point.iterations == 2
+        assert point.iterations == cap
         assert point.objective == near(min(point.history["objective"]), 1e-14)
         assert best.objective < point.objective
 
@@ -431,6 +431,8 @@ def test_at_the_cap_the_best_iterate_comes_with_one_warning(target, method):
 def test_no_iteration_at_all_is_legal(beta):
     """max_iter = 0 evaluates the start, and bounds it: at β = ∞ by the cheapest pairs."""
     p, cost = [0.2, 0.3, 0.5], [[0, INF, 1], [INF, 2, 0], [3, 0, INF]]
+    if beta < INF:
+        p, cost = TOY.p, SQUARES
     with pytest.warns(ConvergenceWarning):
         point = rate_distortion(p, cost, beta=beta, max_iter=0)
     assert (point.iterations, point.history.size) == (0, 1)

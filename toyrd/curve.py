@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -287,15 +288,13 @@ class Solution(Tables):
         """
         one = NATS[one_of("unit", unit, tuple(NATS))]
         costly = one if self.decoder is not None else 1.0
-        scale = {"R": one, "D": costly, "beta": costly / one}
+        scale = {"beta": costly / one, "rate": one, "distortion": costly}
         mine = one if self.target.name == "distortion" else costly
-        scale |= dict.fromkeys(("objective", "lower_bound", "gap"), mine)
-        aim = self.target.value / scale.get(
-            {"rate": "R", "beta": "beta"}.get(self.target.name, "D"), 1.0
-        )
-        words: dict[str, float | str] = {"target": self.target.name, "value": aim}
-        words["status"] = self.status.value
-        return words | {name: getattr(self, name) / scale[name] for name in sorted(scale)}
+        sizes = {"beta": scale["beta"], "D": costly, "R": one}
+        sizes |= dict.fromkeys(("objective", "lower_bound", "gap"), mine)
+        words: dict[str, float | str] = {"target": self.target.name, "status": self.status.value}
+        words["value"] = self.target.value / scale[self.target.name]
+        return words | {name: getattr(self, name) / size for name, size in sizes.items()}
 
 
 def family_decoder(cost: Array) -> Array:
@@ -304,7 +303,7 @@ def family_decoder(cost: Array) -> Array:
     return locked(np.where(np.isfinite(cost.T), np.maximum(d, SMALLEST), 0.0))
 
 
-class Curve:
+class Curve(ABC):
     """A problem for every β; it answers a β by `at`, and any other target by `meet`."""
 
     p: Array
@@ -316,13 +315,15 @@ class Curve:
         """Of D."""
         return "nats"
 
+    @abstractmethod
     def at(self, beta: float, start: Solution | None = None) -> Solution:
         """Return the optimum at β, warm from another point."""
-        raise NotImplementedError
+        ...
 
+    @abstractmethod
     def meet(self, target: Target) -> Solution:
         """Return the optimum at a rate or a distortion."""
-        raise NotImplementedError
+        ...
 
     def solve(self, target: Target) -> Solution:
         """Return the answer to a target, and warn once if it is not final."""

@@ -136,7 +136,9 @@ class FamilyCurve(Curve):
         self, p: Array, family: GlobalFamily, *, tol: float = 1e-8, max_iter: int | None = None
     ) -> None:
         self.p, self.family, self.tol, self.max_iter = frozen(p), family, tol, max_iter or 40
-        self.H = entropy(p)
+        # Columns that are no distributions, as of a class decoder, have a bound of their own.
+        least = getattr(family, "least", None)
+        self.bare, self.H = least is not None, (least or entropy)(p)
         self.grid = family.dictionary()
         # A best row for each symbol, and one for all.
         each = np.vstack([np.eye(p.size)[p > 0], p])
@@ -231,7 +233,7 @@ class FamilyCurve(Curve):
             point,
             m=locked(point.m[live]),
             cost=cost,
-            decoder=family_decoder(cost),
+            decoder=None if self.bare else family_decoder(cost),
             parameters=locked(theta[live]),
         )
 

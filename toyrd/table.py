@@ -106,7 +106,7 @@ class TableCurve(Curve):
         if beta == np.inf and np.isfinite(self.live_cost).all(axis=0).any():
             return self._collapsed(kernel)
         m = self._first(kernel, m)
-        threshold = kernel.threshold(tol or self.tol, kernel.objective(kernel.mixture(m)[1]), 2)
+        threshold = kernel.threshold(tol or self.tol, kernel.objective(kernel.mixture(m)[1]))
         steps = (
             newton(kernel, m, threshold) if self.method == "newton" else blahut_arimoto(kernel, m)
         )
