@@ -359,7 +359,7 @@ def frontier(
     >>> from toyrd import toy_source
     >>> toy = toy_source()
     >>> frontier(toy.p, decoder=toy.true_model(2).d, betas=[1, 1.5, 0.5]).R.round(6)
-    array([0.5     , 0.      , 0.563256])
+    array([0.5     , 0.430674, 0.563256])
 
     References
     ----------
