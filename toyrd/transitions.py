@@ -1,0 +1,217 @@
+"""Transitions: the β at which a letter of a table, or a row of a family, comes into use.
+
+Notation: the branch of a point is the optimum over the columns that the point uses, for any β
+near. It is the optimum over all columns until one of them has c(θ) = Σ_x p A/g above 1; the
+transition is where the first one reaches 1, which is a letter or a top of c, or where c begins
+to curve upwards at a row in use, which then splits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import cast
+
+import numpy as np
+from scipy.optimize import brentq, linear_sum_assignment, minimize
+from scipy.special import logsumexp
+
+from .checks import Array, ReadOnly, locked
+from .curve import Curve, Solution
+from .family import FamilyCurve, Polish, SmoothFamily
+from .table import TableCurve
+
+__all__ = ["Transition", "transitions"]
+
+LEAST = 1e-9
+"""Weight from which a column counts as used."""
+
+NARROW = 1e-6
+"""Width of a bracket, as a share of β, at which bisection ends."""
+
+BEYOND = 1e-3
+"""How far beyond a transition the next point is solved, as a share of the way."""
+
+SAME, STEP = 0.01, 1e-4
+"""Distance at which a row is the same as another; step of the differences that give curvatures."""
+
+
+@dataclass(frozen=True, eq=False)
+class Transition(ReadOnly):
+    """A β at which a column comes into use or leaves it.
+
+    Parameters
+    ----------
+    beta : float
+        Price of a nat.
+    column : numpy.ndarray
+        Parameters of the row, or the number of the letter; of several at once, of one.
+    born : bool
+        Whether it is in use below `beta` and not above it.
+    """
+
+    beta: float
+    column: Array
+    born: bool
+
+
+def transitions(curve: Curve, points: Iterable[Solution]) -> tuple[Transition, ...]:
+    """Locate the β between solved points at which letters or rows come into use or leave it.
+
+    Parameters
+    ----------
+    curve : Curve
+        That of a table or of a family of decoder rows.
+    points : iterable of Solution
+        Its points; between neighbours that use the same columns no transition is looked for.
+
+    Returns
+    -------
+    tuple of Transition
+        By rising β, to about 1e-12; a jump that no column foretells to 1e-6.
+
+    Raises
+    ------
+    ValueError
+        If the curve is neither of a table nor of a family.
+
+    Examples
+    --------
+    Below β = 0.555 each symbol has a letter of its own, above it one letter serves both:
+
+    >>> curve = TableCurve(np.array([0.5, 0.5]), np.array([[0, 1, 0.3], [1, 0, 0.3]]))
+    >>> (one,) = transitions(curve, [curve.at(0.5), curve.at(0.6)])
+    >>> round(one.beta, 6), int(one.column[0]), one.born
+    (0.555225, 0, True)
+    """
+    if not isinstance(curve, TableCurve) and _family(curve) is None:
+        raise ValueError(
+            "transitions are those of a table, or of a family with a dictionary and slopes"
+        )
+    inner = sorted((s for s in points if 0 < s.beta < np.inf), key=_beta)
+    found = [one for pair in pairwise(inner) for one in _between(curve, *pair)]
+    return tuple(sorted(found, key=_beta))
+
+
+def _family(curve: Curve) -> SmoothFamily | None:
+    family = curve.family if isinstance(curve, FamilyCurve) else None
+    return family if isinstance(family, SmoothFamily) else None
+
+
+def _beta(one: Solution | Transition) -> float:
+    return one.beta
+
+
+@dataclass(frozen=True, eq=False)
+class Branch:
+    """The optimum over some columns alone; a column is the parameters of a row, or its number."""
+
+    curve: Curve
+    columns: Array
+    m: Array
+
+    @classmethod
+    def of(cls, curve: Curve, point: Solution) -> Branch:
+        """Return the branch of a point."""
+        used = np.flatnonzero(point.m > LEAST)
+        letters = used[:, None].astype(np.float64)
+        rows = letters if _family(curve) is None else point.parameters[used]
+        return cls(curve, rows, point.m[used])
+
+    def log_rows(self, columns: Array) -> Array:
+        """Return −cost at [z, x] over the symbols with p > 0."""
+        family, live = _family(self.curve), self.curve.p > 0
+        if family is None:
+            table = cast(TableCurve, self.curve).cost.T
+            return np.asarray(-table[np.ix_(columns[:, 0].astype(int), live)])
+        return family.log_rows(columns)[:, live]
+
+    def at(self, beta: float) -> Branch:
+        """Return the branch at another β."""
+        family, p, theta = _family(self.curve), self.curve.p, self.columns
+        m = TableCurve(p[p > 0], -self.log_rows(theta).T, tol=1e-14).at(beta).m
+        if family is not None:
+            start = np.maximum(m, LEAST), theta
+            (theta, m), _ = Polish(p, family, beta, theta).run(*start)
+        return Branch(self.curve, theta, m)
+
+    def excess(self, column: Array, beta: float) -> tuple[float, Array]:
+        """Return c − 1 at a letter, or at the top of c that a row climbs to, and the column there.
+
+        Where it climbs to a row in use, at which c = 1, the largest curvature of c stands for it.
+        """
+        family, live = _family(self.curve), self.curve.p > 0
+        log_g = logsumexp(self.log_rows(self.columns) / beta, b=self.m[:, None], axis=0)
+        log_weight = np.log(self.curve.p[live]) - log_g
+
+        def share(theta: Array) -> Array:
+            return np.asarray(np.exp(log_weight + self.log_rows(theta[None])[0] / beta))
+
+        if family is None:
+            return float(share(column).sum() - 1), column
+        slopes = family.slopes
+
+        def slope(theta: Array) -> Array:
+            return np.asarray(share(theta) @ slopes(theta[None])[0, live] / beta)
+
+        options = {"ftol": 0.0, "gtol": 1e-13}
+        top = minimize(
+            lambda theta: (-share(theta).sum(), -slope(theta)),
+            column,
+            jac=True,
+            bounds=family.box.T,
+            options=options,
+        ).x
+        distance = self.distance(self.columns, top[None])[:, 0]
+        if distance.min() > SAME:
+            return float(share(top).sum() - 1), top
+        near = self.columns[distance.argmin()]
+        bend = [slope(near + move) - slope(near - move) for move in STEP * np.eye(near.size)]
+        return float(np.linalg.eigvalsh(bend)[-1]), near
+
+    def distance(self, some: Array, others: Array) -> Array:
+        """Return ½ Σ_x |d − d'| between rows."""
+        first, second = np.exp(self.log_rows(some)), np.exp(self.log_rows(others))
+        return np.asarray(np.abs(first[:, None] - second).sum(axis=2) / 2)
+
+    def missing(self, other: Branch) -> Array:
+        """Return the columns of another branch that this one lacks."""
+        if _family(self.curve) is not None:
+            pairs = linear_sum_assignment(self.distance(self.columns, other.columns))
+            return np.delete(other.columns, pairs[1], axis=0)
+        return np.setdiff1d(other.columns, self.columns)[:, None]
+
+    def first(self, columns: Array, near: float, far: float) -> tuple[float, Array] | None:
+        """Return the β nearest to `near` at which one of the columns reaches c = 1, and that."""
+        found = None
+        for column in columns:
+
+            def excess(beta: float, column: Array = column) -> float:
+                return self.at(beta).excess(column, beta)[0]
+
+            if excess(near) < 0 < excess(far):
+                far = float(brentq(excess, near, far, xtol=1e-14, rtol=1e-14))
+                found = far, self.at(far).excess(column, far)[1]
+        return found
+
+
+def _between(curve: Curve, low: Solution, high: Solution) -> list[Transition]:
+    """Return the transitions between two points, seen from the one with fewer columns."""
+    ends = [(point, Branch.of(curve, point)) for point in (low, high)]
+    (here, few), (there, many) = sorted(ends, key=lambda end: end[1].m.size)
+    new = few.missing(many)
+    if not len(new):
+        return []
+    if high.beta - low.beta <= NARROW * high.beta:
+        return [Transition((low.beta + high.beta) / 2, locked(new[0].copy()), there is low)]
+    found = few.first(new, here.beta, there.beta)
+    if found is None:
+        middle = curve.at(float(np.sqrt(low.beta * high.beta)), low)
+        return _between(curve, low, middle) + _between(curve, middle, high)
+    beta, column = found
+    one = Transition(beta, locked(column.copy()), there is low)
+    if len(new) == 1:
+        return [one]
+    beyond = curve.at(beta + BEYOND * (there.beta - beta), there)
+    return [one, *_between(curve, *sorted([beyond, there], key=_beta))]
