@@ -20,18 +20,22 @@ import time
 import tracemalloc
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from toyrd.families import FamilyProblem
-from toyrd.images import count_images
-from toyrd.solution import ConvergenceWarning
 
-from toyrd.bernoulli import BernoulliDecoder
+from toyrd import (
+    BernoulliDecoder,
+    ConvergenceWarning,
+    Solution,
+    bars_and_stripes,
+    count_images,
+    solve,
+)
 from toyrd.checks import Array
-from toyrd.solver import solve
-from toyrd.sources import bars_and_stripes
 
 
 def main() -> None:
@@ -56,40 +60,60 @@ def measure(
 ) -> None:
     """Print the ratio of an update to its bare parts, and the memory of updates in tables."""
     family = BernoulliDecoder(images)
-    problem = FamilyProblem(p, beta, family)
-    e = family.seeded_encoder(p, n_z, rng=0)
-    update, *bare = time_update(problem, e, runs)
+    task = Task(family, p, beta, family.seeded_encoder(p, n_z, rng=0))
+    update, solution = task.time_update(runs)
+    bare = fastest(task.bare_parts(solution), runs)
     if not count_exp:
         bare = bare[:2]
     what = "products and exponentials" if count_exp else "products"
-    print(f"{name}, {family.n_x:,}×{n_z} table, {images[0].size} pixels:")
+    print(f"{name}, {p.size:,}×{n_z} table, {images[0].size} pixels:")
     print(f"  one update {update * 1e3:8.1f} ms, its {what} {sum(bare) * 1e3:8.1f} ms")
     print(f"  ratio      {update / sum(bare):8.2f}     (wanted: at most 2)")
-    print(f"  memory     {peak_in_tables(problem, e):8.2f} tables (wanted: at most 4)")
+    print(f"  memory     {task.peak_in_tables():8.2f} tables (wanted: at most 4)")
 
 
-def time_update(problem: FamilyProblem, e: Array, runs: int) -> list[float]:
-    """Return the least seconds of one update, and of each of its bare parts."""
-    assert isinstance(problem.family, BernoulliDecoder)
-    states = problem.states(e)
-    parts = bare_parts(problem.family, e, next(states).parameters)
-    return fastest([lambda: next(states), *parts], runs)
+@dataclass(frozen=True)
+class Task:
+    """An image model to fit by alternation, and the encoder to start from."""
 
+    family: BernoulliDecoder
+    p: Array
+    beta: float
+    e: Array
 
-def bare_parts(
-    family: BernoulliDecoder, e: Array, parameters: Array
-) -> list[Callable[[], object]]:
-    """Return the products and the exponential of one update, and nothing else."""
-    pixels = family.images.reshape(len(family.images), -1)
-    table, joint = np.empty((len(parameters), len(pixels))), e[: len(pixels)].T.copy()
-    weights = np.clip(parameters, -700, 700)
-    exponents = family.log_rows(weights)[:, : len(pixels)]
-    exponents -= exponents.max(axis=0)
-    return [
-        lambda: np.matmul(weights, pixels.T, out=table),
-        lambda: joint @ pixels,
-        lambda: np.exp(exponents, out=table),
-    ]
+    def solve(self, iterations: int, callback: Callable[..., None] | None = None) -> Solution:
+        """Run a few updates."""
+        cap: dict[str, Any] = {"max_iter": iterations, "tol": 1e-300, "callback": callback}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # a few updates are enough here
+            return solve(self.p, beta=self.beta, decoder=self.family, start=self.e, **cap)
+
+    def time_update(self, runs: int) -> tuple[float, Solution]:
+        """Return the least seconds from one update to the next, and where they end."""
+        stamps: list[float] = []
+        solution = self.solve(runs + 1, lambda *_: stamps.append(time.perf_counter()))
+        return float(np.diff(stamps).min()), solution
+
+    def bare_parts(self, solution: Solution) -> list[Callable[[], object]]:
+        """Return the products and the exponential of one update, and nothing else."""
+        pixels = self.family.images.reshape(len(self.family.images), -1)
+        weights = np.clip(solution.parameters, -700, 700)
+        table, joint = np.empty((len(weights), len(pixels))), solution.e[: len(pixels)].T.copy()
+        exponents = self.family.log_rows(weights)[:, : len(pixels)]
+        exponents -= exponents.max(axis=0)
+        return [
+            lambda: np.matmul(weights, pixels.T, out=table),
+            lambda: joint @ pixels,
+            lambda: np.exp(exponents, out=table),
+        ]
+
+    def peak_in_tables(self) -> float:
+        """Return the most memory held by a solve, in tables of the encoder's size."""
+        tracemalloc.start()
+        self.solve(3)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak / self.e.nbytes
 
 
 def fastest(actions: Sequence[Callable[[], object]], runs: int) -> list[float]:
@@ -100,17 +124,6 @@ def fastest(actions: Sequence[Callable[[], object]], runs: int) -> list[float]:
         actions[j]()
         seconds[i, j] = time.perf_counter() - start
     return [float(value) for value in seconds.min(axis=0)]
-
-
-def peak_in_tables(problem: FamilyProblem, e: Array) -> float:
-    """Return the most memory held by a solve, as a number of tables of the encoder's size."""
-    tracemalloc.start()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # three updates are enough here
-        solve(problem.p, beta=problem.beta, decoder=problem.family, start=e, max_iter=3)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    return peak / e.nbytes
 
 
 def synthetic_images(n: int) -> NDArray[np.uint8]:

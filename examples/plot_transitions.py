@@ -1,11 +1,11 @@
-"""Where latents are born: active Gaussian decoder rows of the toy against β, and R(β) under it.
+"""Where latents are born: active Gaussian decoder rows of the toy against β, and R under it.
 
 Every point is a certified global optimum. Far above β = 1 one row explains all data and R = 0.
 As β falls, a second row appears (the end of the collapse), then others: always with weight 0,
 at a distance from the rows there are. Each of these β is bracketed by bisection on the number
-of active rows. A table of them is printed. Takes about half a minute.
+of active rows. A table of them is printed. Takes 20 seconds.
 
-    python examples/plot_transitions.py [--points 80] [--highest 3] [--lowest 1.005] …
+    python examples/plot_transitions.py [--points 80] [--highest 3] [--lowest 1.006] …
 """
 
 from __future__ import annotations
@@ -14,22 +14,36 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from toyrd.frontier import frontier
 
-from toyrd import GaussianDecoder, Solution, Source, solve, toy_source
-from toyrd.checks import Array, as_count, as_number
-from toyrd.figure import figure_parser, figure_style, progress, run, text_table
+from toyrd import GaussianDecoder, Solution, Source, frontier, solve, toy_source
+from toyrd.checks import Array
+from toyrd.figure import (
+    PAGE,
+    figure_parser,
+    figure_style,
+    number,
+    progress,
+    run,
+    text_table,
+)
 
-BLUE = "#0072B2"
+BLUE, ORANGE = "#0072B2", "#A34700"
+
+OVER: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "color": ORANGE}
+"""Of the names of bands and of the transitions between them."""
+
+ALONG: dict[str, Any] = {"textcoords": "offset points", "color": "0.3"}
+"""Of the names of level lines."""
 
 LEAST = 1e-6
 """Weight from which a row counts as active."""
 
-TICKS = (1.001, 1.003, 1.01, 1.03, 1.1, 1.2, 1.5, 2.0, 3.0, 5.0)
+TICKS = (1.001, 1.003, 1.006, 1.01, 1.03, 1.1, 1.2, 1.5, 2.0, 3.0, 5.0)
 
 Change = tuple[Solution, Solution]
 """The answers on either side of a transition, that of the lower β first."""
@@ -37,10 +51,26 @@ Change = tuple[Solution, Solution]
 
 def active(answer: Solution) -> int:
     """Count the rows that carry weight."""
-    return int((answer.model.m > LEAST).sum())
+    return int((answer.m > LEAST).sum())
 
 
-def changes(low: Solution, high: Solution, at: Callable[[float], Solution]) -> list[Change]:
+def compute(
+    source: Source, betas: Array, tell: Callable[..., None]
+) -> tuple[list[Solution], list[Change]]:
+    """Return the answers along β, and the transitions between them, from the highest β on."""
+    family = GaussianDecoder(source.p.size)
+    answers = list(frontier(source.p, decoder=family, betas=betas, callback=tell))
+    pairs = [pair for pair in pairwise(answers) if active(pair[0]) != active(pair[1])]
+    found: list[Change] = []
+    with progress(len(pairs), "transitions") as tell:
+        for low, high in pairs:
+            found += bracketed(source.p, family, low, high)
+            tell()
+    answers += [answer for change in found for answer in change]
+    return sorted(answers, key=lambda answer: answer.beta), found[::-1]
+
+
+def bracketed(p: Array, family: GaussianDecoder, low: Solution, high: Solution) -> list[Change]:
     """Bisect between two answers until each change of the number of rows is alone.
 
     At 1e-3 in β, or in proportion to β − 1 where that is small.
@@ -49,39 +79,19 @@ def changes(low: Solution, high: Solution, at: Callable[[float], Solution]) -> l
         return []
     if high.beta - low.beta <= 1e-3 * min(1.0, low.beta - 1):
         return [(low, high)]
-    middle = at(1 + float(np.sqrt((low.beta - 1) * (high.beta - 1))))
-    return changes(low, middle, at) + changes(middle, high, at)
+    between = 1 + float(np.sqrt((low.beta - 1) * (high.beta - 1)))
+    middle = solve(p, beta=between, decoder=family)
+    return bracketed(p, family, low, middle) + bracketed(p, family, middle, high)
 
 
-def compute(
-    source: Source, betas: Array, tell: Callable[..., None]
-) -> tuple[list[Solution], list[Change]]:
-    """Return the answers along β, and the transitions between them, from the highest β on."""
-    family = GaussianDecoder(source.p.size)
-
-    def at(beta: float) -> Solution:
-        tell()
-        return solve(source.p, beta=beta, decoder=family)
-
-    curve = frontier(source.p, decoder=family, betas=betas, callback=tell)
-    answers = sorted((point for point in curve if isinstance(point, Solution)), key=_beta)
-    found = [changes(*pair, at) for pair in pairwise(answers)]
-    transitions = [change for part in found for change in part][::-1]
-    answers += [answer for change in transitions for answer in change]
-    return sorted(answers, key=_beta), transitions
-
-
-def _beta(answer: Solution) -> float:
-    return answer.beta
-
-
-def middle(change: Change) -> float:
+def place(change: Change) -> float:
+    """Return the β of a transition, the middle of its bracket."""
     return (change[0].beta + change[1].beta) / 2
 
 
 def born(change: Change) -> tuple[float, float]:
     """Return the mean and width of the row that only the answer of the lower β has."""
-    low, high = (answer.parameters[answer.model.m > LEAST] for answer in change)
+    low, high = (answer.parameters[answer.m > LEAST] for answer in change)
     apart = np.abs(low[:, None] - high[None]).sum(axis=2).min(axis=1)
     mean, width = low[np.argmax(apart)]
     return float(mean), float(width)
@@ -92,96 +102,117 @@ def table(transitions: Sequence[Change]) -> str:
     header = ["rows", "β", "±", "R (nats)", "new mean (bins)", "new width (bins)"]
     rows = [
         [
-            f"{active(change[1])} → {active(change[0])}",
-            middle(change),
-            f"{(change[1].beta - change[0].beta) / 2:.0e}",
-            change[0].model.R,
-            *born(change),
+            f"{active(high)} → {active(low)}",
+            place((low, high)),
+            f"{(high.beta - low.beta) / 2:.0e}",
+            low.R,
+            *born((low, high)),
         ]
-        for change in transitions
+        for low, high in transitions
     ]
     return text_table(header, rows, digits=5)
 
 
-def draw(answers: Sequence[Solution], transitions: Sequence[Change], source: Source) -> Figure:
+def draw(
+    answers: Sequence[Solution],
+    transitions: Sequence[Change],
+    source: Source,
+    *,
+    width: float = PAGE,
+) -> Figure:
     """Draw the means of active rows against β, larger where they weigh more, and R under them."""
     with figure_style():
-        figure = Figure(figsize=(7, 6))
-        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2.2, 1))
-        _draw_means(above, answers, source)
-        price = [answer.beta - 1 for answer in answers]
-        below.plot(price, [answer.model.R for answer in answers], color="black", lw=1.6)
-        below.axhline(source.information, color="0.45", lw=1, ls="--")
-        below.annotate(
-            "I(X; Z*)", (price[-1], source.information), (0, -3), textcoords="offset points",
-            ha="right", va="top", color="0.3",
-        )  # fmt: skip
-        below.set(xlabel="β", ylabel="R (nats)", ylim=(-0.02, 1.12 * source.information))
-        for ax in (above, below):
-            for change in transitions:
-                ax.axvline(middle(change) - 1, color="#D55E00", lw=0.9, ls=":")
-        _name(above, transitions)
-        below.set_xscale("log")
-        ticks = [tick for tick in TICKS if price[0] <= tick - 1 <= price[-1]]
-        below.set_xticks([tick - 1 for tick in ticks], [f"{tick:g}" for tick in ticks])
-        below.minorticks_off()
-        figure.subplots_adjust(left=0.085, right=0.98, bottom=0.075, top=0.945, hspace=0.06)
+        figure = Figure(figsize=(width, 5.2))
+        axes = figure.subplots(2, 1, sharex=True, height_ratios=(2.2, 1))
+        figure.subplots_adjust(0.07, 0.085, 0.985, 0.945, hspace=0.05)
+        _draw_bands(axes, answers, transitions)
+        _draw_means(axes[0], answers, source)
+        _draw_rates(axes[1], answers, source)
+        _scale(axes[1], answers[0].beta, answers[-1].beta)
     return figure
 
 
+def _draw_bands(
+    axes: Sequence[Axes], answers: Sequence[Solution], transitions: Sequence[Change]
+) -> None:
+    """Shade every second band of β, say how many rows are active there, and where it ends."""
+    inner = [place(change) for change in transitions[::-1]]
+    edges = [answers[0].beta, *inner, answers[-1].beta]
+    counts = [active(low) for low, _ in transitions[::-1]] + [active(answers[-1])]
+    above: dict[str, Any] = {"xycoords": axes[0].get_xaxis_transform(), **OVER}
+    for i, (low, high) in enumerate(pairwise(edges)):
+        for ax in axes:
+            ax.axvspan(low - 1, high - 1, color="0.94" if i % 2 else "white", lw=0, zorder=-1)
+        words, centre = f"{counts[i]} row" + "s" * (counts[i] > 1), np.sqrt((low - 1) * (high - 1))
+        axes[0].annotate(words, (centre, 1), (0, -4), **above, va="top")
+    for beta in inner:
+        for ax in axes:
+            ax.axvline(beta - 1, color=ORANGE, lw=0.9, ls=":")
+        words = f"β = {beta:.{4 if beta < 1.1 else 3}f}"
+        axes[0].annotate(words, (beta - 1, 1), (0, 3), **above, va="bottom")
+
+
 def _draw_means(ax: Axes, answers: Sequence[Solution], source: Source) -> None:
+    """Draw a dot for each active row, and the true means."""
+    level: dict[str, Any] = {"xycoords": ax.get_yaxis_transform(), **ALONG}
     for mean in source.means:
         ax.axhline(mean, color="0.45", lw=1, ls="--", zorder=0)
+        ax.annotate("true mean", (1, mean), (-4, -3), **level, ha="right", va="top")
+    style: dict[str, Any] = {"color": BLUE, "ec": "white", "lw": 0.3}
     for answer in answers:
-        use = answer.model.m > LEAST
+        use = answer.m > LEAST
         price = np.full(int(use.sum()), answer.beta - 1)
-        sizes = _size(answer.model.m[use])
-        ax.scatter(price, answer.parameters[use, 0], s=sizes, color=BLUE, ec="white", lw=0.3)
-    between = np.sqrt((answers[0].beta - 1) * (answers[-1].beta - 1))
-    for mean in source.means:
-        ax.annotate(
-            "true mean", (between, mean), (0, -9),
-            textcoords="offset points", ha="center", va="top", color="0.3",
-        )  # fmt: skip
+        ax.scatter(price, answer.parameters[use, 0], s=_size(answer.m[use]), **style)
     for weight in (0.001, 0.1, 0.5, 1.0):
-        sizes = _size(np.array([weight]))
-        ax.scatter([], [], s=sizes, color=BLUE, ec="white", lw=0.3, label=f"m(z) = {weight:g}")
-    ax.legend(loc="lower right", framealpha=1, edgecolor="white", ncols=4)
-    ax.set(ylabel="mean of the decoder row (bins)", ylim=(4, source.p.size - 0.5))
+        ax.scatter([], [], s=_size(np.array(weight)), label=f"m(z) = {weight:g}", **style)
+    ax.legend(loc="lower left", frameon=False, handletextpad=0.2)
+    ax.set(ylabel="mean of the decoder row (bins)", ylim=(0.5, source.p.size - 0.5))
 
 
 def _size(weight: Array) -> Array:
     """Return areas of markers in square points."""
-    return np.asarray(4 + 60 * weight)
+    return np.asarray(4 + 50 * weight)
 
 
-def _name(ax: Axes, transitions: Sequence[Change]) -> None:
-    for change in transitions:
-        beta, digits = middle(change), 3 if middle(change) > 1.1 else 4
-        ax.annotate(
-            f"{active(change[1])} → {active(change[0])}\nβ = {beta:.{digits}f}",
-            (beta - 1, 1), (0, 3), xycoords=ax.get_xaxis_transform(),
-            textcoords="offset points", ha="center", va="bottom", color="#A34700",
-        )  # fmt: skip
+def _draw_rates(ax: Axes, answers: Sequence[Solution], source: Source) -> None:
+    """Draw R, and the rate of the true model."""
+    prices, truth = [answer.beta - 1 for answer in answers], source.information
+    ax.plot(prices, [answer.R for answer in answers], color="black", lw=1.6)
+    ax.axhline(truth, color="0.45", lw=1, ls="--")
+    level: dict[str, Any] = {"xycoords": ax.get_yaxis_transform(), **ALONG}
+    words = f"R* = I(X; Z*) = {truth:.3g} nats"
+    ax.annotate(words, (0.4, truth), (0, 3), **level, ha="center", va="bottom")
+    ax.set(ylabel="R (nats)", ylim=(-0.03, 1.25 * truth))
+
+
+def _scale(ax: Axes, lowest: float, highest: float) -> None:
+    """Lay β − 1 out by its logarithm, and write β under it."""
+    ax.set(xscale="log", xlim=(lowest - 1, highest - 1))
+    ax.set(xlabel="β, price of a nat of rate (spaced as the logarithm of β − 1)")
+    slack = 1e-9
+    ticks = [tick for tick in TICKS if lowest - slack <= tick <= highest + slack]
+    ax.set_xticks([tick - 1 for tick in ticks], [f"{tick:g}" for tick in ticks])
+    ax.minorticks_off()
 
 
 def command(options: argparse.Namespace) -> tuple[Figure, str]:
-    as_count("points", options.points, low=2)
-    lowest = as_number("lowest", options.lowest, low=1, open_low=True)
-    highest = as_number("highest", options.highest, low=lowest, open_low=True)
+    if options.highest <= options.lowest:
+        raise ValueError(f"--highest is {options.highest:g}, but must be above --lowest")
     source = toy_source()
-    betas = 1 + np.geomspace(lowest - 1, highest - 1, options.points)
-    with progress(None, "β solved") as tell:
+    betas = 1 + np.geomspace(options.lowest - 1, options.highest - 1, options.points)
+    with progress(options.points, "β") as tell:
         answers, transitions = compute(source, betas, tell)
-    return draw(answers, transitions, source), table(transitions)
+    return draw(answers, transitions, source, width=options.width), table(transitions)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = figure_parser("transitions", "Active Gaussian decoder rows of the toy against β")
+    parser = figure_parser("transitions", __doc__)
+    parser.prog = "plot_transitions.py"
     add = parser.add_argument
-    add("--points", type=int, default=80, metavar="N", help="β drawn (80)")
-    add("--highest", type=float, default=3.0, metavar="B", help="β to start from (3)")
-    add("--lowest", type=float, default=1.005, metavar="B", help="β to end at, above 1 (1.005)")
+    add("--points", type=number(2, 10_000, int), default=80, metavar="N", help="β drawn (80)")
+    above = number(1.0001, 1000)
+    add("--highest", type=above, default=3.0, metavar="B", help="β to start from (3)")
+    add("--lowest", type=above, default=1.006, metavar="B", help="β to end at (1.006)")
     return run(parser, command, argv)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from layout import assert_legible
 from PIL import Image  # comes with matplotlib
 
 from toyrd import Status
@@ -111,3 +112,61 @@ def test_workers_pay_from_the_size_on_where_none_is_slow(named, faster, said):
 def test_workers_that_make_no_sense_are_refused_in_one_line(named, capsys, wrong):
     assert named("workers").main(["--bins", "4", "--points", "4", *wrong]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_restarts_are_drawn_and_told(named, tmp_path, capsys):
+    """A row for each measure of each aim and optimiser, beside the truth and its proven equal."""
+    example, path = named("plot_restarts"), tmp_path / "restarts.png"
+    small = ["--restarts", "3", "--steps", "30", "--dpi", "30", "--output", str(path)]
+    assert example.main(small) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sum("Adam" in line for line in lines) == sum("L-BFGS" in line for line in lines) == 12
+    truth, free, gaussian = (line.split()[-4:] for line in lines[-4:-1])
+    assert truth == gaussian == ["0.50000", "0.00000", "0.85313", "0.38505"]
+    assert free[2] == "0.80298"
+    assert lines[-1] == str(path)
+
+
+def test_samples_and_the_truth_are_drawn_and_told(named, tmp_path, capsys):
+    """A row for each setting: nothing is below the entropy of what it is measured on."""
+    example, path = named("plot_finite_data"), tmp_path / "finite_data.png"
+    small = ["--draws", "2", "--samples", "20", "--steps", "30", "--dpi", "30"]
+    assert example.main([*small, "--output", str(path)]) == 0
+    header, *rows, known, last = capsys.readouterr().out.splitlines()
+    assert header.startswith("model")
+    assert len(rows) == len(example.settings(30)) == 22
+    of_samples, of_truth = (float(word) for word in known.split() if word[0].isdigit())
+    assert min(float(row.split()[-5]) for row in rows) >= of_samples
+    assert min(float(row.split()[-4]) for row in rows) >= of_truth
+    assert last == str(path)
+
+
+@pytest.mark.parametrize("width", [6.25, 6.75])
+def test_every_text_of_trained_models_can_be_read(named, width):
+    restarts, samples = named("plot_restarts"), named("plot_finite_data")
+    values = {"R": [0.5, 0.6], "excess": [1e-6, 0.5], "separation": [0.5, 0.8], "kept": [0.1, 0.2]}
+    groups = [
+        restarts.Group(aim, words, values, 2)
+        for aim in restarts.AIMS
+        for words in restarts.OPTIMISERS.values()
+    ]
+    known = [dict.fromkeys(values, 0.5)] * 3
+    assert_legible(restarts.draw(groups, known, width=width))
+    trained = np.linspace(2.5, 4, 2 * 22 * 2).reshape(2, 22, 2)
+    assert_legible(samples.draw(trained, np.array([2.5, 2.6]), 10_000, width=width))
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("plot_restarts", ["--restarts", "0"]),
+        ("plot_restarts", ["--steps", "many"]),
+        ("plot_finite_data", ["--samples", "-1"]),
+        ("plot_finite_data", ["--decoder", "none"]),
+    ],
+)
+def test_trainings_that_make_no_sense_are_refused_in_one_line(named, capsys, name, wrong):
+    assert named(name).main(wrong) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"{name}.py: argument {wrong[0]}")
+    assert error.count("\n") == 1

@@ -26,6 +26,7 @@ from toyrd import (
     solve,
 )
 from toyrd.curve import Solution, Status
+from toyrd.frontiers import remember, solve_chain, unpacked
 from toyrd.testing import distributions
 
 law = settings(deadline=None, max_examples=30)
@@ -356,6 +357,17 @@ def test_workers_give_what_one_gives(workers, betas):
     for point in spread:
         assert not any(table.flags.writeable for table in (point.m, point.e, point.history))
         np.testing.assert_allclose(point.e.sum(axis=1), 1)
+
+
+def test_a_worker_sends_back_no_table_that_its_curve_holds():
+    curve = frontier(HALF, cost=BINARY, betas=[1]).curve
+    remember(curve)
+    (sent,) = solve_chain([(0.5, None)])
+    assert sent.p.size == sent.cost.size == 0
+    back, alone = unpacked(sent, curve), curve.at(0.5)
+    assert back.cost is curve.cost
+    assert back.p is curve.p
+    np.testing.assert_array_equal(back.e, alone.e)
 
 
 def test_workers_of_a_local_search_repeat_its_seeds():

@@ -135,6 +135,7 @@ def test_a_tiny_divergence_is_not_lost_to_cancellation():
         (lambda: mutual_information([[1.0], [1.0]]), ValueError, "joint must sum to 1"),
         (lambda: normalize([0.0, 0.0]), ValueError, "x"),
         (lambda: normalize([-1.0, 2.0]), ValueError, r"x\[0\] is -1.0"),
+        (lambda: normalize([1.0, 2.0], axis=1), ValueError, "axis is 1, but x has 1 axes"),
     ],
 )
 def test_what_is_not_a_distribution_is_refused(call, error, message):

@@ -7,8 +7,8 @@ any cost `rate_distortion`, for a whole curve `frontier`, step by step `alternat
 `GaussianDecoder`, `BernoulliDecoder`, or your own `DecoderFamily`. Data of known latent:
 `toy_source`, `bars_and_stripes`, `empirical`; images of your own: `count_images`. Beside these:
 the ceiling of what any Z can tell of a class, `bottleneck`; what the optimum leaves open,
-`identified` and `corner`; `toyrd.appendix_e`, the paper's own training, `toyrd.testing`, strategies for property tests,
-and ``python -m toyrd``, which lists the figures.
+`identified` and `corner`; `toyrd.appendix_e`, the paper's own training; `toyrd.testing`,
+strategies for property tests; and ``python -m toyrd``, which lists the figures.
 
 Numbers are in nats; the last axis of a table is the variable left of the bar.
 """

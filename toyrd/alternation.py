@@ -10,27 +10,18 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
+from . import model
 from .checks import Array, locked
 from .curve import MET, Curve, Solution, Status, Target, as_history, gap_above
 from .family import DecoderFamily
-from .free import refuse_unreachable, smooth_encoder, unreachable
-from .model import (
-    SMALLEST,
-    Model,
-    as_log_cost,
-    conditional,
-    entropy,
-    expectation,
-    posterior,
-    relative_entropy_terms,
-    respond,
-)
+from .free import refuse_beyond, smooth_encoder
+from .model import Model, expectation, relative_entropy_terms
 from .table import TableCurve
 
 Row = tuple[float, float, float, float]
@@ -49,28 +40,24 @@ PACE = 4.0
 """A start is given up that cannot win even with this many times its last gain."""
 
 
-@dataclass(eq=False)
 class Run:
     """One start and how far it has come; the tables lie at [z, x] in memory."""
 
-    task: Alternation
-    e: Array
-    parameters: Array | None = None
-    rows: list[Row] = field(default_factory=list)
-    settled: bool = False
-
-    def __post_init__(self) -> None:
-        joint = (self.task.p[:, None] * self.e).T
+    def __init__(self, task: Alternation, e: Array) -> None:
+        self.task, self.e = task, e
+        joint = e.T * task.p
         self.mass = joint.sum(axis=1)
-        self.cost, self.parameters = self.task.decode(joint, self.parameters)
-        self.m, self.beta = self.mass, self.task.target.value
+        self.cost, self.parameters = task.decode(joint, None)
+        self.m, self.beta = self.mass, task.target.value
+        self.rows: list[Row] = []
+        self.settled = False
 
     def step(self) -> None:
         """Take one iteration: marginal, encoder, decoder."""
         task = self.task
         self.m = self.mass / self.mass.sum() if task.marginal is None else task.marginal
         self.beta = task.slope(self.cost, self.m)
-        self.e, log_g = respond(self.cost, self.m, self.beta)
+        self.e, log_g = model.respond(self.cost, self.m, self.beta)
         joint = self.e.T * task.p
         R = self._rate(joint, log_g)
         self.mass = joint.sum(axis=1)
@@ -112,19 +99,18 @@ class Run:
         """Return what this run will hardly get below, by the pace of its last turn."""
         return self.objective - (0.0 if self.settled else PACE * self.gain(turn // 2))
 
-    @property
-    def model(self) -> Model:
-        """The tables as they stand."""
+    def as_model(self) -> Model:
+        """Return the tables as they stand."""
         task, p = self.task, self.task.p
+        if task.decoder is None:
+            return Model._of(p, self.e, model.posterior(p, self.e), self.m)
         if isinstance(task.decoder, np.ndarray):
             return Model._of(p, self.e, task.decoder, self.m)
-        if task.decoder is None:
-            return Model._of(p, self.e, posterior(p, self.e), self.m)
         d = np.exp(-self.cost.T)
         # Where p e underflows, the fit did not see it, and may forbid what costs nothing.
         faint = (d == 0) & (p > 0) & (self.e.T > 0)
         faint &= np.isfinite(self.cost.T) | (p * self.e.T == 0)
-        d[faint] = SMALLEST
+        d[faint] = model.SMALLEST
         return Model._of(p, self.e, d, self.m)
 
 
@@ -138,9 +124,10 @@ class Alternation:
     marginal: Array | None = None
 
     @cached_property
-    def fixed_cost(self) -> Array:
-        """Table −log d of a fixed decoder, at [x, z]."""
-        return as_log_cost(np.asarray(self.decoder))
+    def table(self) -> TableCurve:
+        """The curve of a fixed decoder."""
+        cost = model.as_log_cost(np.asarray(self.decoder))
+        return TableCurve(self.p, cost, marginal=self.marginal)
 
     def slope(self, cost: Array, m: Array) -> float:
         """Return the β at which the best encoder for m and d meets the target."""
@@ -152,9 +139,9 @@ class Alternation:
         """Return −log of the best decoder for p(x) e(z|x) at [x, z], and its parameters."""
         if self.decoder is None:
             with np.errstate(divide="ignore"):
-                return -np.log(conditional(joint, self.p)).T, None
+                return -np.log(model.conditional(joint, self.p)).T, None
         if isinstance(self.decoder, np.ndarray):
-            return self.fixed_cost, None
+            return self.table.cost, None
         found = self.decoder.fit(joint, parameters)
         return -self.decoder.log_rows(found).T, found
 
@@ -163,25 +150,21 @@ class Alternation:
         """The certified optimum for a fixed decoder, with the bound of its β."""
         if not isinstance(self.decoder, np.ndarray):
             return None
-        curve = TableCurve(self.p, self.fixed_cost, marginal=self.marginal)
-        return (
-            curve.at(self.target.value)
-            if self.target.name == "beta"
-            else curve.nearest(self.target)
-        )
+        at_beta = self.target.name == "beta"
+        return self.table.at(self.target.value) if at_beta else self.table.nearest(self.target)
 
     def bound(self, D: float, R: float, n_z: int) -> float:
         """Return what no tables allowed here can beat, at the rate or distortion reached."""
         target = self.target
-        anything = target.bound(entropy(self.p), math.log(n_z), D, R)
+        anything = target.bound(model.entropy(self.p), math.log(n_z), D, R)
         if self.best is None:
             return anything
-        over = max(0.0, (R if target.name == "rate" else D) - target.value)
-        slope = {"beta": 0.0, "rate": self.best.beta}.get(
-            target.name, 1 / (self.best.beta or 1e-300)
-        )
-        known = target.restate(self.best).lower_bound
-        return max(anything, known - (over * slope if over else 0.0))
+        known, beta = target.restate(self.best).lower_bound, self.best.beta
+        if target.name == "rate" and target.value < R:
+            known -= beta * (R - target.value)
+        if target.name == "distortion" and target.value < D:
+            known -= (D - target.value) * (1 / (beta or 1e-300))
+        return max(anything, known)
 
     def missed(self, D: float, R: float) -> float:
         """Return by how much a run misses its target, which at β = ∞ is the least rate."""
@@ -192,44 +175,36 @@ class Alternation:
 
     def solution(self, run: Run, tol: float) -> Solution:
         """Return a run as it stands, with its certificate."""
-        model, (D, R, _, objective) = run.model, run.rows[-1]
-        gap = gap_above(self.bound(D, R, model.n_z), objective)
+        found, (D, R, _, objective) = run.as_model(), run.rows[-1]
+        gap = gap_above(self.bound(D, R, found.n_z), objective)
         status = Status.LOCAL if run.settled else Status.STOPPED
         status = Status.CERTIFIED if gap <= tol else status
         if self.missed(D, R) > MET:
             gap, status = np.inf, Status.MISSED
         tied = status is Status.CERTIFIED and self.decoder is None and self.target.value == 1
+        note = "not unique: at β = 1 the start decides" if tied else ""
+        theta = np.zeros((0, 0)) if run.parameters is None else run.parameters
+        proof: dict[str, Any] = {"objective": objective, "lower_bound": objective - gap}
+        proof |= {"gap": gap, "iterations": len(run.rows), "history": as_history(run.rows)}
+        proof |= {"cost": locked(run.cost), "parameters": locked(theta), "note": note}
         return Solution.of_model(
-            self.target,
-            model,
-            cost=locked(run.cost),
-            D=D,
-            R=R,
-            status=status,
-            beta=run.beta,
-            objective=objective,
-            lower_bound=objective - gap,
-            gap=gap,
-            iterations=len(run.rows),
-            history=as_history(run.rows),
-            note="not unique: at β = 1 the start decides" if tied else "",
-            parameters=locked(np.zeros((0, 0)) if run.parameters is None else run.parameters),
+            self.target, found, D=D, R=R, beta=run.beta, status=status, **proof
         )
 
     def refuse_impossible(self, n_z: int) -> None:
-        """Raise if no tables allowed here can meet the target, whatever the start."""
+        """Raise if no tables allowed here can meet a rate or distortion, whatever the start."""
         target = self.target
         if self.decoder is None and (self.marginal is None or target.name == "distortion"):
-            refuse_unreachable(target, self.p, n_z)
+            H = model.entropy(self.p)
+            refuse_beyond(target, H, min(H, math.log(n_z)), f"{n_z} latents")
         elif self.marginal is not None and target.name == "rate":
             most = 0.0 - float(np.log(self.marginal[self.marginal > 0].min()))
-            if target.value > most + MET:
-                raise unreachable(target, np.inf, most, "this marginal")
-        if isinstance(self.decoder, np.ndarray) and target.name != "beta":
-            TableCurve(self.p, self.fixed_cost, marginal=self.marginal).refuse_beyond(target)
+            refuse_beyond(target, np.inf, most, "this marginal")
+        if isinstance(self.decoder, np.ndarray):
+            self.table.refuse_beyond(target)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False)
 class LocalCurve(Curve):
     """The curve of a problem that only a local search can solve: the best of several starts."""
 
@@ -238,12 +213,12 @@ class LocalCurve(Curve):
     decoder: Array | DecoderFamily | None
     marginal: Array | None
     n_z: int
-    start: Array | str | None = None
-    starts: int = 4
+    start: Array | str | None
+    starts: int
     rng: np.random.Generator
-    tol: float = 1e-10
-    max_iter: int | None = None
-    callback: Callback | None = None
+    tol: float
+    max_iter: int | None
+    callback: Callback | None
 
     def at(self, beta: float, start: Solution | None = None) -> Solution:
         """Return the best of the starts; one of them is another solution, shaken.
@@ -251,38 +226,34 @@ class LocalCurve(Curve):
         Shaken, because latents that are alike would stay so.
         """
         if start is None or beta == np.inf:
-            return self._best(Target("beta", beta), [])
+            return self.meet(Target("beta", beta))
         shaken = start.e * copy.deepcopy(self.rng).uniform(0.5, 1.5, start.e.shape)
-        return self._best(Target("beta", beta), [shaken / shaken.sum(axis=1, keepdims=True)])
+        return self.meet(Target("beta", beta), shaken / shaken.sum(axis=1, keepdims=True))
 
-    def meet(self, target: Target) -> Solution:
-        """Return the best of the starts."""
-        return self._best(target, [])
+    def meet(self, target: Target, *warm: Array) -> Solution:
+        """Return the best of the starts and of these encoders."""
+        runs = self._runs(target, *warm)
+        best = race(runs, self.max_iter or 10_000, 0.01 * self.tol, self.callback)
+        found = best.task.solution(best, self.tol)
+        several = len(runs) > 1 and found.status is Status.LOCAL
+        return replace(found, note=f"{len(runs)} starts") if several else found
 
     def watch(self, target: Target) -> Iterator[Solution]:
         """Yield the solution after each iteration of one start, for ever."""
-        run = self._runs(target, [])[0]
+        run = self._runs(target)[0]
         while True:
             run.step()
             run.settled = run.gain(1) <= 0
             yield run.task.solution(run, self.tol)
 
-    def _best(self, target: Target, warm: list[Array]) -> Solution:
-        runs = self._runs(target, warm)
-        best = race(runs, self.max_iter or 10_000, 0.01 * self.tol, self.callback)
-        found = best.task.solution(best, self.tol)
-        if len(runs) > 1 and found.status is Status.LOCAL:
-            found = replace(found, note=f"{len(runs)} starts")
-        return found
-
-    def _runs(self, target: Target, warm: list[Array]) -> list[Run]:
+    def _runs(self, target: Target, *warm: Array) -> list[Run]:
         """Return a run for each start, the same ones at the same target."""
         task = Alternation(self.p, target, self.decoder, self.marginal)
-        task.refuse_impossible(self.n_z)
-        rng = copy.deepcopy(self.rng)  # so that every target has the same starts
-        return [Run(task, e) for e in self._starts(task, rng) + warm]
+        if target.name != "beta":
+            task.refuse_impossible(self.n_z)
+        return [Run(task, e) for e in (*self._starts(target), *warm)]
 
-    def _starts(self, task: Alternation, rng: np.random.Generator) -> list[Array]:
+    def _starts(self, target: Target) -> list[Array]:
         """Return the encoders to start from; None is "random" for a family, else "smooth".
 
         Unless they are asked for by name, random ones at a β are joined by one that says
@@ -290,29 +261,25 @@ class LocalCurve(Curve):
         """
         if isinstance(self.start, np.ndarray):
             return [self.start]
-        flat = (
-            [np.full((self.p.size, self.n_z), 1 / self.n_z)] if task.target.name == "beta" else []
-        )
-        if flat and task.target.value == np.inf and self.start != "smooth":
-            return flat  # no other keeps R = 0 open for sure
+        flat = np.full((self.p.size, self.n_z), 1 / self.n_z)
+        if target == Target("beta", np.inf) and self.start != "smooth":
+            return [flat]  # no other keeps R = 0 open for sure
         if self.start == "smooth" or (self.start is None and self.decoder is None):
             return [smooth_encoder(self.p, self.n_z)]
-        drawn = [
-            random_encoder(self.p, self.n_z, self.decoder, i, rng) for i in range(self.starts)
-        ]
-        return drawn if self.start == "random" else drawn + flat
+        rng = copy.deepcopy(self.rng)  # so that every target has the same starts
+        drawn = [self._random(i, rng) for i in range(self.starts)]
+        return drawn if self.start == "random" or target.name != "beta" else [*drawn, flat]
 
+    def _random(self, i: int, rng: np.random.Generator) -> Array:
+        """Draw the i-th start: two of three in a way of the family's own, if any.
 
-def random_encoder(p: Array, n_z: int, decoder: object, i: int, rng: np.random.Generator) -> Array:
-    """Draw the i-th encoder to start from: two of three in a way of the family's own, if any.
-
-    One of these has as many seeds as latents, the other half of them, a quarter and so on.
-    """
-    seeded = getattr(decoder, "seeded_encoder", None)
-    if seeded is None or i % 3 == 2:
-        return rng.dirichlet(np.ones(n_z), size=p.size)
-    seeds = max(1, n_z >> (1 + i // 3)) if i % 3 else n_z
-    return np.asarray(seeded(p, n_z, seeds=seeds, rng=rng))
+        One of these has as many seeds as latents, the other half of them, a quarter and so on.
+        """
+        seeded = getattr(self.decoder, "seeded_encoder", None)
+        if seeded is None or i % 3 == 2:
+            return rng.dirichlet(np.ones(self.n_z), size=self.p.size)
+        seeds = max(1, self.n_z >> (1 + i // 3)) if i % 3 else self.n_z
+        return np.asarray(seeded(self.p, self.n_z, seeds=seeds, rng=rng))
 
 
 def race(runs: list[Run], most: int, tol: float, callback: Callback | None = None) -> Run:

@@ -16,10 +16,10 @@ from numpy.typing import ArrayLike
 from scipy.optimize import linprog, minimize
 from scipy.special import rel_entr, xlogy
 
-from .information import bottleneck
 from .checks import Array, as_distribution, as_number, one_of
 from .curve import Solution, Status, Target
 from .family import FamilyCurve, SmoothFamily
+from .information import bottleneck
 from .model import Model, best_decoder, best_marginal, conditional, entropy, mutual_information
 from .sources import Source
 from .table import SHARP, rate_distortion

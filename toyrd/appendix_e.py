@@ -17,18 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
 
-from .checks import (
-    Array,
-    as_array,
-    as_callback,
-    as_count,
-    as_distribution,
-    as_number,
-    as_rng,
-    frozen,
-    has_shape,
-    one_of,
-)
+from . import checks
+from .checks import Array
 from .curve import Solution, Status, Target, as_history, warn
 from .model import SMALLEST, Model
 
@@ -41,6 +31,7 @@ Slope = Callable[[Tables], Any]
 
 _FINITE = float(np.finfo(np.float64).max)
 _CACHED = 10_000  # numbers of a table that fit into the cache, over all runs that go together
+_BOUND = "; the gap is to the bound for all tables"
 _STILL = 1e-28  # squared length at which ∇R is rounding
 
 
@@ -57,13 +48,9 @@ def slopes(p: Array, e: Pair, d: Pair, m: Pair, slope: Slope) -> tuple[Tables, .
     e_z = joint.sum(axis=-2)
     D, R = -_inner(joint, d[0]).sum(axis=-1), _inner(joint, excess).sum(axis=-1)
     weight = np.asarray(slope(R))[..., None]
-    excess *= weight[..., None]
-    excess -= d[0]  # which is C
-    excess -= _inner(e[1], excess)[..., None]
-    excess *= joint
-    of_d = e_z[..., None, :] * d[1]
-    of_d -= joint
-    return D, R, excess, of_d, weight * (m[1] - e_z)
+    C = weight[..., None] * excess - d[0]
+    of_e = joint * (C - _inner(e[1], C)[..., None])
+    return D, R, of_e, e_z[..., None, :] * d[1] - joint, weight * (m[1] - e_z)
 
 
 def _inner(table: Tables, values: Tables) -> Tables:
@@ -75,9 +62,7 @@ def softmax(logits: Tables, axis: int = -1) -> Pair:
     log = logits - logits.real.max(axis=axis, keepdims=True)
     table = np.exp(log)
     total = table.sum(axis=axis, keepdims=True)
-    table /= total
-    log -= np.log(total)
-    return log, table
+    return log - np.log(total), table / total
 
 
 @dataclass(frozen=True)
@@ -113,10 +98,9 @@ class Aim:
 
     def slope(self, R: Any) -> Any:
         """Return the derivative in R, at the kink of |R − rate| 0."""
-        if self.penalty == "none":
-            return self.weight
         away = R - self.rate
-        return self.weight * (2 * away if self.penalty == "squared" else np.sign(away.real))
+        change = {"none": 1.0, "absolute": np.sign(away.real), "squared": 2 * away}
+        return self.weight * change[self.penalty]
 
     def lower_bound(self, H: float, n_z: int) -> float:
         """Bound the aim from below over all tables, from D ≥ H − I, I ≤ R and I ≤ log n_z.
@@ -186,26 +170,26 @@ class AppendixE:
     def __init__(
         self, p: ArrayLike, *, n_z: int | None = None, decoder: str = "output", scale: float = 1.0
     ) -> None:
-        self.p = frozen(as_distribution("p", p))
+        self.p = checks.frozen(checks.as_distribution("p", p))
         self.n_x = self.p.size
-        self.n_z = as_count("n_z", self.n_x if n_z is None else n_z)
-        self.decoder = one_of("decoder", decoder, ("output", "latent"))
-        self.n_d = self.n_x if decoder == "output" else self.n_z
-        self.size = 3 * self.n_z + 2 * self.n_d
-        top = as_number("scale", scale, low=0, open_low=True)
+        self.n_z = checks.as_count("n_z", self.n_x if n_z is None else n_z)
+        self.decoder = checks.one_of("decoder", decoder, ("output", "latent"))
+        top = checks.as_number("scale", scale, low=0, open_low=True)
+        output, shape = decoder == "output", (self.n_x, self.n_z)
+        self.size = 3 * self.n_z + 2 * shape[not output]
         # Rows (input, −1) times (w, b) give w·input − b.
-        self.x, self.z = (
-            np.stack([np.linspace(0, top, n), -np.ones(n)], axis=1) for n in (self.n_x, self.n_z)
-        )
+        x, z = (np.stack([np.linspace(0, top, n), -np.ones(n)], axis=1) for n in shape)
+        # What the decoder takes, and the order of axes that turns what it gives into [x, z].
+        self.x, self.given, self.axes = (x, z, (0, 2, 1)) if output else (x, x, (0, 1, 2))
 
     def __repr__(self) -> str:
         return f"AppendixE(n_x={self.n_x}, n_z={self.n_z}, decoder={self.decoder!r})"
 
     def split(self, parameters: Tables) -> tuple[Tables, ...]:
         """View parameters of shape (runs, size) as encoder (runs, 2, n_z), decoder and logits."""
-        cuts = [2 * self.n_z, 2 * (self.n_z + self.n_d)]
-        encoder, decoder, logits = np.split(parameters, cuts, axis=1)
-        return encoder.reshape(-1, 2, self.n_z), decoder.reshape(-1, 2, self.n_d), logits
+        encoder, decoder, logits = np.split(parameters, [2 * self.n_z, -self.n_z], axis=1)
+        runs = len(parameters)
+        return encoder.reshape(runs, 2, -1), decoder.reshape(runs, 2, -1), logits
 
     def start(
         self, runs: int = 1, *, spread: float = 0.3, rng: int | np.random.Generator | None = None
@@ -235,14 +219,13 @@ class AppendixE:
         >>> AppendixE([0.5, 0.5]).start(3, rng=0).shape
         (3, 10)
         """
-        shape = as_count("runs", runs), self.size
-        return as_rng(rng).normal(0.0, as_number("spread", spread, low=0), shape)
+        shape = checks.as_count("runs", runs), self.size
+        return checks.as_rng(rng).normal(0.0, checks.as_number("spread", spread, low=0), shape)
 
     def tables(self, parameters: Tables) -> tuple[Tables, Tables, Pair, Pair, Pair]:
         """Return u and v, the terms w·input − b at [x, z], then e, d and m as for `slopes`."""
         encoder, decoder, logits = self.split(parameters)
-        u = self.x @ encoder
-        v = (self.z @ decoder).swapaxes(1, 2) if self.decoder == "output" else self.x @ decoder
+        u, v = self.x @ encoder, (self.given @ decoder).transpose(self.axes)
         return u, v, softmax(-u * u), softmax(-v * v, axis=-2), softmax(logits)
 
     def descent(self, parameters: Tables, slope: Slope) -> tuple[Tables, ...]:
@@ -255,10 +238,8 @@ class AppendixE:
     def _descent(self, parameters: Tables, slope: Slope) -> tuple[Tables, ...]:
         u, v, e, d, m = self.tables(parameters)
         D, R, of_e, of_d, of_m = slopes(self.p, e, d, m, slope)
-        of_e *= u
-        of_d *= v
-        to_d = self.z.T @ of_d.swapaxes(1, 2) if self.decoder == "output" else self.x.T @ of_d
-        parts = -2 * (self.x.T @ of_e), -2 * to_d, of_m
+        of_b = (of_d * v).transpose(self.axes)
+        parts = -2 * (self.x.T @ (of_e * u)), -2 * (self.given.T @ of_b), of_m
         return D, R, np.concatenate([part.reshape(len(D), -1) for part in parts], axis=1)
 
     def model(self, parameters: ArrayLike) -> Model:
@@ -283,43 +264,33 @@ class AppendixE:
         >>> AppendixE([0.5, 0.5]).model([9, 9, 0, 9, 0, 0, 0, 0, 0, 0])
         Model(n_x=2, n_z=2: H=0.693147, D=0.693147, R=0.693147, I=0.693147, ELBO=-1.38629)
         """
-        row = as_array("parameters", parameters, ndim=1)
-        has_shape("parameters", row, (self.size,))
+        row = checks.as_array("parameters", parameters, ndim=1)
+        checks.has_shape("parameters", row, (self.size,))
         e, d, m = (table[0] for _, table in self.tables(row[None])[2:])
         # The family has no zeros, so what underflows stops short of 0.
         return Model(self.p, *(np.maximum(table, SMALLEST) for table in (e, d.T, m)))
 
 
 @dataclass(frozen=True)
-class Run:
-    """One start and what became of it; rows of `history` are D, R, I and the aim."""
-
-    parameters: Array
-    history: Array
-    iterations: int
-    status: Status
-    how: str
-
-
-@dataclass(frozen=True)
 class Training:
-    """A family, what its training lowers, and for how long."""
+    """A family, what its training lowers to answer a target, for how long, and who is told."""
 
     family: AppendixE
+    target: Target
     aim: Aim
     steps: int
     every: int
+    tell: Tell
 
     def measures(self, parameters: Array) -> Array:
         """Compute D, R, I and the aim of each run, shape (runs, 4)."""
         p, (_, _, e, d, m) = self.family.p, self.family.tables(parameters)
         e_z = (p[:, None] * e[1]).sum(axis=1)
-        D, R, *_ = slopes(p, e, d, m, np.zeros_like)
-        induced = np.log(np.maximum(e_z, SMALLEST)), e_z
-        I = slopes(p, e, d, induced, np.zeros_like)[1]  # noqa: E741 - R where m = e(z)
+        I = slopes(p, e, d, (np.log(np.maximum(e_z, SMALLEST)), e_z), np.zeros_like)[1]  # noqa: E741
+        D, R = slopes(p, e, d, m, np.zeros_like)[:2]
         return np.stack([D, R, np.maximum(I, 0), self.aim.value(D, R)], axis=1)
 
-    def adam(self, start: Array, step_size: float, tell: Tell) -> list[Run]:
+    def adam(self, start: Array, step_size: float) -> list[Solution]:
         """Run Kingma and Ba's algorithm 1 on all runs together, with a falling step size."""
         now, best, least = start.copy(), start.copy(), np.full(len(start), np.inf)
         first, second, rows = np.zeros_like(now), np.zeros_like(now), []
@@ -331,7 +302,7 @@ class Training:
             if step % self.every == 0 or step == self.steps:
                 rows.append(self.measures(now))
                 if step:
-                    tell(step, float(least.min()))
+                    self.tell(step, float(least.min()))
                 if not np.isfinite(value).any():
                     break
             first += 0.1 * (gradient - first)
@@ -340,66 +311,51 @@ class Training:
             change = first / (np.sqrt(second / (1 - 0.999 ** (step + 1))) + 1e-8)
             now -= size / (1 - 0.9 ** (step + 1)) * change
         paths = zip(best, np.stack(rows, axis=1), strict=True)
-        return [self._adam_run(row, path, step_size) for row, path in paths]
+        return [self._adam_end(*one, step_size) for one in paths]
 
-    def _adam_run(self, row: Array, path: Array, step_size: float) -> Run:
+    def _adam_end(self, row: Array, path: Array, step_size: float) -> Solution:
         """Tell a run that went down from one that did not; what overflows stays not a number."""
         kept = path[np.isfinite(path).all(axis=1)]
-        iterations, change = min(len(kept) * self.every, self.steps), kept[-1, 3] - kept[0, 3]
-        if len(kept) < len(path):
-            how = f"overflowed by step {iterations}"
-        elif change > 1e-9 * (1 + abs(kept[0, 3])):
-            how = "ended above its start"
-        else:
-            how = f"Adam ran its {self.steps} steps and has no test of convergence"
-            return Run(row, kept, iterations, Status.LOCAL, how)
-        how = f"Adam {how}: this is its best iterate; take a step_size below {step_size:g}"
-        return Run(row, kept, iterations, Status.STOPPED, how)
+        iterations, rise = min(len(kept) * self.every, self.steps), kept[-1, 3] - kept[0, 3]
+        short = len(kept) < len(path)
+        if short or rise > 1e-9 * (1 + abs(kept[0, 3])):
+            why = f"overflowed by step {iterations}" if short else "ended above its start"
+            how = f"Adam {why}: this is its best iterate; take a step_size below {step_size:g}"
+            return self.solution(row, kept, how, status=Status.STOPPED, iterations=iterations)
+        how = f"Adam ran its {self.steps} steps and has no test of convergence"
+        return self.solution(row, kept, how, status=Status.LOCAL, iterations=iterations)
 
-    def lbfgs(self, start: Array) -> Run:
+    def lbfgs(self, start: Array) -> Solution:
         """Run SciPy's L-BFGS from one start."""
 
-        def value_and_gradient(row: Array) -> tuple[float, Array]:
+        def both(row: Array) -> tuple[float, Array]:
             D, R, gradient = self.family.descent(row[None], self.aim.slope)
             return float(self.aim.value(D, R)[0]), gradient[0]
 
         most, path = self.steps, [start]
         options = {"maxiter": most, "maxfun": 20 * most, "ftol": 1e-12, "gtol": 1e-9}
-        keep = path.append
-        end = minimize(
-            value_and_gradient, start, (), "L-BFGS-B", True, callback=keep, options=options
-        )
+        end = minimize(both, start, (), "L-BFGS-B", True, callback=path.append, options=options)
         history = self.measures(np.array([*path[: -1 : self.every], path[-1]]))
         how = {0: "met its tolerance", 1: f"stopped at its cap of {most} steps: raise steps"}
         why = how.get(end.status, "found no lower point along its line, as at a kink of |R* - R|")
-        status = Status.STOPPED if end.status else Status.LOCAL
-        return Run(path[-1], history, len(path) - 1, status, f"L-BFGS {why}")
+        told = {"status": Status.STOPPED if end.status else Status.LOCAL}
+        return self.solution(path[-1], history, f"L-BFGS {why}", iterations=len(path) - 1, **told)
 
-    def solution(self, target: Target, run: Run) -> Solution:
+    def solution(self, row: Array, path: Array, how: str, **told: Any) -> Solution:
         """Return what became of a run, with the bound for all tables."""
-        model = self.family.model(run.parameters)
+        model, target = self.family.model(row), self.target
         objective = float(self.aim.value(model.D, model.R))
         bound = self.aim.lower_bound(model.H, model.n_z)
-        return Solution.of_model(
-            target,
-            model,
-            beta=target.value if target.name == "beta" else self.multiplier(run.parameters),
-            objective=objective,
-            lower_bound=bound,
-            gap=max(0.0, objective - bound),  # below 0 it is rounding
-            status=run.status,
-            note=f"{run.how}; the gap is to the bound for all tables",
-            iterations=run.iterations,
-            history=as_history(map(tuple, run.history.tolist())),
-            parameters=frozen(run.parameters),
-        )
+        beta = target.value if target.name == "beta" else self.multiplier(row)
+        # A gap below 0 is rounding.
+        told |= {"objective": objective, "lower_bound": bound, "gap": max(0.0, objective - bound)}
+        told |= {"parameters": checks.frozen(row), "history": as_history(map(tuple, path))}
+        return Solution.of_model(target, model, beta=beta, note=how + _BOUND, **told)
 
     def multiplier(self, row: Array) -> float:
         """Return the β ≥ 0 that brings ∇D + β∇R nearest to 0; 0 where R does not move."""
-        of_D, of_both = (
-            self.family.descent(row[None], one)[2][0] for one in (np.zeros_like, np.ones_like)
-        )
-        of_R = of_both - of_D
+        of_D = self.family.descent(row[None], np.zeros_like)[2][0]
+        of_R = self.family.descent(row[None], np.ones_like)[2][0] - of_D
         square = float(of_R @ of_R)
         return max(0.0, -float(of_D @ of_R) / square) if square > _STILL else 0.0
 
@@ -563,29 +519,30 @@ def train_all(
     target = Target.of(beta=beta, rate=rate)
     aim = _aim(target, penalty, weight)
     family = AppendixE(p, n_z=n_z, decoder=decoder, scale=scale)
-    starts = family.start(as_count("restarts", restarts), spread=spread, rng=rng)
-    one_of("optimiser", optimiser, ("adam", "l-bfgs"))
-    training = Training(family, aim, as_count("steps", steps), as_count("every", every))
+    starts = family.start(checks.as_count("restarts", restarts), spread=spread, rng=rng)
+    checks.one_of("optimiser", optimiser, ("adam", "l-bfgs"))
+    length = checks.as_count("steps", steps), checks.as_count("every", every)
     size = step_size if step_size is not None else 0.2 if rate is None else 0.008
-    size = as_number("step_size", size, low=0, high=_FINITE, open_low=True)
-    tell = as_callback(callback) or (lambda *_: None)
+    size = checks.as_number("step_size", size, low=0, high=_FINITE, open_low=True)
+    tell = checks.as_callback(callback) or (lambda *_: None)
+    training = Training(family, target, aim, *length, tell)
     with np.errstate(all="ignore"):  # a run that overflows is reported in words
         if not np.isfinite(training.measures(starts)).all():
             raise ValueError("the aim is not finite at the start; take a smaller spread or scale")
-        runs = training.adam(starts, size, tell) if optimiser == "adam" else []
+        runs = training.adam(starts, size) if optimiser == "adam" else []
         for start in starts[len(runs) :]:
             runs.append(training.lbfgs(start))
-            tell(len(runs), min(run.history[-1, 3] for run in runs))
-        solutions = [training.solution(target, run) for run in runs]
-    stopped = [run.how for run in runs if run.status is Status.STOPPED]
+            tell(len(runs), min(run.history["objective"][-1] for run in runs))
+    stopped = [run.note.removesuffix(_BOUND) for run in runs if run.status is Status.STOPPED]
     if stopped:
         warn(f"{len(stopped)} of {len(runs)} runs stopped short; the first: {stopped[0]}")
-    return solutions
+    return runs
 
 
 def _aim(target: Target, penalty: str, weight: float) -> Aim:
-    number = as_number(target.name, target.value, low=0, high=_FINITE)
+    number = checks.as_number(target.name, target.value, low=0, high=_FINITE)
     if target.name == "beta":
         return Aim("none", weight=number)
-    one_of("penalty", penalty, ("absolute", "squared"))
-    return Aim(penalty, number, as_number("weight", weight, low=0, high=_FINITE, open_low=True))
+    checks.one_of("penalty", penalty, ("absolute", "squared"))
+    weight = checks.as_number("weight", weight, low=0, high=_FINITE, open_low=True)
+    return Aim(penalty, number, weight)

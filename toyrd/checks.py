@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
+Seed = int | np.random.Generator
 AnyArray = TypeVar("AnyArray", bound=NDArray[Any])
 
 SUM_TOLERANCE = 1e-10
@@ -30,6 +31,11 @@ ROUNDING = 2e-15
 LARGEST_COST = 1e306
 """Finite costs are no larger, so that sums and differences of a few do not overflow."""
 
+HUGE = (
+    f"sizes above {LARGEST_COST:g} overflow: change the unit of cost, and of beta with it, "
+    "or write inf to forbid a pair"
+)
+
 
 def as_array(name: str, value: ArrayLike, *, ndim: int | None = None) -> Array:
     """Return `value` as a non-empty float64 array of `ndim` axes, or say what it is instead."""
@@ -40,9 +46,8 @@ def as_array(name: str, value: ArrayLike, *, ndim: int | None = None) -> Array:
     except Exception as error:  # whatever a foreign array raises on its way
         raise TypeError(f"{name} cannot be made a numpy array: {error}") from None
     if raw.dtype.kind not in "fiub":
-        raise TypeError(
-            f"{name} must hold real numbers, not {_kind(value, raw)}{_way_out(name, value)}"
-        )
+        kind = f"a {type(value).__name__}" if raw.ndim == 0 else str(raw.dtype)
+        raise TypeError(f"{name} must hold real numbers, not {kind}{_way_out(name, value)}")
     if np.ma.is_masked(value):
         raise ValueError(f"{name} has masked entries; fill them, or leave their symbols out")
     array = raw.astype(np.float64, copy=False)
@@ -54,10 +59,6 @@ def as_array(name: str, value: ArrayLike, *, ndim: int | None = None) -> Array:
     return array
 
 
-def _kind(value: object, raw: NDArray[Any]) -> str:
-    return f"a {type(value).__name__}" if raw.ndim == 0 else str(raw.dtype)
-
-
 def _way_out(name: str, value: object) -> str:
     """Return what to do with a value that is no array, if that can be told."""
     if isinstance(value, type):
@@ -65,16 +66,16 @@ def _way_out(name: str, value: object) -> str:
     return f"; pass its .{name}" if hasattr(value, name) else ""
 
 
-def _place(index: tuple[Any, ...]) -> str:
-    return f"[{', '.join(str(int(i)) for i in index)}]"
+def refuse(name: str, array: Array, bad: NDArray[np.bool_], rule: str) -> None:
+    """Raise if an entry breaks a rule, and say which."""
+    if bad.any():
+        place = [int(i) for i in np.argwhere(bad)[0]]
+        raise ValueError(f"{name}{place} is {array[bad][0]!s}{rule}")
 
 
 def no_nan(name: str, array: Array) -> None:
     """Raise if an entry of `array` is NaN, and say which."""
-    bad = np.isnan(array)
-    if bad.any():
-        where = _place(np.unravel_index(int(np.argmax(bad)), array.shape))
-        raise ValueError(f"{name}{where} is nan; every entry must be a number")
+    refuse(name, array, np.isnan(array), "; every entry must be a number")
 
 
 def as_distribution(name: str, value: ArrayLike, *, ndim: int | None = 1) -> Array:
@@ -84,10 +85,8 @@ def as_distribution(name: str, value: ArrayLike, *, ndim: int | None = 1) -> Arr
     with np.errstate(over="ignore"):
         total = float(array.sum())
     if abs(total - 1) > SUM_TOLERANCE:
-        raise ValueError(
-            f"{name} must sum to 1, but sums to {total!r}; toyrd.normalize({name}) divides it "
-            "by its sum, if that is meant"
-        )
+        advice = f"toyrd.normalize({name}) divides it by its sum, if that is meant"
+        raise ValueError(f"{name} must sum to 1, but sums to {total!r}; {advice}")
     return array / total if abs(total - 1) > ROUNDING else array
 
 
@@ -110,39 +109,33 @@ def as_table(name: str, value: ArrayLike, *, shape: tuple[int, int] | None = Non
     return array / np.where(rough, sums, 1.0)[:, None] if rough.any() else array
 
 
+def table_over(name: str, value: ArrayLike, over: Array) -> Array:
+    """Return `value` as a table with one row for each entry of `over`."""
+    table = as_table(name, value)
+    has_shape(name, table, (over.size, table.shape[1]))
+    return table
+
+
 def as_cost(name: str, value: ArrayLike, p: Array) -> Array:
     """Return a read-only copy of a cost table with one row for each symbol of `p`."""
     array = as_array(name, value, ndim=2)
     if array.shape[0] != p.size:
-        raise ValueError(
-            f"{name} must have one row for each of the {p.size} symbols of p, "
-            f"but its shape is {array.shape}"
-        )
-    low = array.min(axis=1)  # nan shows in the minimum, so a table of flags is rarely needed
-    if np.isnan(low).any():
-        no_nan(name, array)
+        rule = f"{name} must have one row for each of the {p.size} symbols of p"
+        raise ValueError(f"{rule}, but its shape is {array.shape}")
+    no_nan(name, array)
+    low, high = array.min(axis=1), array.max(axis=1)
+    if (high == np.inf).any():
+        high = array.max(axis=1, where=array < np.inf, initial=0.0)
+    size = np.maximum(high, -low)
+    worst = size.max()
     for rule, rows in (
         ("-inf: a cost may be +inf, which forbids a pair, but not -inf", low == -np.inf),
         ("+inf everywhere: a symbol with p > 0 needs an allowed pair", (low == np.inf) & (p > 0)),
+        (f"a cost of size {worst:g}; {HUGE}", (size == worst) & (worst > LARGEST_COST)),
     ):
         if rows.any():
             raise ValueError(f"row {int(np.argmax(rows))} of {name} has {rule}")
-    _not_huge(name, array)
     return frozen(array)
-
-
-def _not_huge(name: str, cost: Array) -> None:
-    """Raise if a finite cost is so large that differences could overflow."""
-    high = cost.max()
-    if high == np.inf:
-        high = cost.max(where=cost < np.inf, initial=0.0)
-    worst = max(float(high), -float(cost.min()))
-    if worst > LARGEST_COST:
-        row = int(np.argmax((np.abs(cost) == worst).any(axis=1)))
-        raise ValueError(
-            f"row {row} of {name} has a cost of size {worst:g}; sizes above {LARGEST_COST:g} "
-            "overflow: change the unit of cost, and of beta with it, or write inf to forbid a pair"
-        )
 
 
 def has_shape(name: str, array: Array, shape: tuple[int, ...] | None) -> None:
@@ -167,20 +160,11 @@ def non_negative(name: str, array: Array) -> None:
     """Raise if an entry is NaN, negative or infinite, and say which."""
     no_nan(name, array)
     bad = (array < 0) | np.isinf(array)
-    if bad.any():
-        index = np.unravel_index(int(np.argmax(bad)), array.shape)
-        raise ValueError(
-            f"{name}{_place(index)} is {array[index]!s}; a probability lies between 0 and 1"
-        )
+    refuse(name, array, bad, "; a probability lies between 0 and 1")
 
 
 def as_number(
-    name: str,
-    value: Any,
-    *,
-    low: float = -np.inf,
-    high: float = np.inf,
-    open_low: bool = False,
+    name: str, value: Any, *, low: float = -np.inf, high: float = np.inf, open_low: bool = False
 ) -> float:
     """Return `value` as a float in [low, high], or in (low, high] if `open_low`."""
     kind = getattr(getattr(value, "dtype", None), "kind", "f")
@@ -205,10 +189,9 @@ def as_count(name: str, value: Any, *, low: int = 1, high: int = 2**63 - 1) -> i
         number = operator.index(value)
     except TypeError:
         raise TypeError(f"{name} must be an integer, not {reprlib.repr(value)}") from None
-    if number < low:
-        raise ValueError(f"{name} is {number}, but must be at least {low}")
-    if number > high:
-        raise ValueError(f"{name} is {number}, but must be at most {high}")
+    if not low <= number <= high:
+        limit = f"at least {low}" if number < low else f"at most {high}"
+        raise ValueError(f"{name} is {number}, but must be {limit}")
     return number
 
 
@@ -226,14 +209,13 @@ def as_callback(value: Callable[..., object] | None) -> Callable[..., object] | 
     return value
 
 
-def as_rng(rng: int | np.random.Generator | None) -> np.random.Generator:
+def as_rng(rng: Seed | None) -> np.random.Generator:
     """Return a generator for a seed, a generator, or None (fresh entropy)."""
     try:
         return np.random.default_rng(rng)
     except (TypeError, ValueError) as error:
-        raise type(error)(
-            f"rng must be a seed (an integer ≥ 0) or a numpy.random.Generator, not {rng!r}"
-        ) from None
+        rule = "rng must be a seed (an integer ≥ 0) or a numpy.random.Generator"
+        raise type(error)(f"{rule}, not {rng!r}") from None
 
 
 class ReadOnly:

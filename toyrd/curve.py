@@ -208,7 +208,9 @@ class Solution(Tables):
         with np.errstate(divide="ignore"):
             table = -np.log(model.d.T) if cost is None else cost
         own = {"p": model.p, "m": model.m, "encoder": model.e, "decoder": model.d}
-        known = {"D": model.D, "R": model.R, "cost": locked(table), **own}
+        known: dict[str, Any] = {"cost": locked(table), **own}
+        if "D" not in fields:
+            known |= {"D": model.D, "R": model.R}
         return cls(target=target, **{**known, **fields})
 
     def __repr__(self) -> str:

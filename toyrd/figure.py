@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,7 +63,7 @@ def figure_style() -> Iterator[None]:
         yield
 
 
-class _Parser(argparse.ArgumentParser):
+class _Parser(ArgumentParser):
     """A parser that leaves the reporting of errors to `run`: one line, without the usage."""
 
     def error(self, message: str) -> NoReturn:
@@ -72,7 +73,7 @@ class _Parser(argparse.ArgumentParser):
         _say(message.rstrip("\n"))
 
 
-def figure_parser(name: str, description: str | None) -> argparse.ArgumentParser:
+def figure_parser(name: str, description: str | None) -> ArgumentParser:
     """Build the parser of ``python -m toyrd.NAME`` with the options that all figures share.
 
     Parameters
@@ -93,11 +94,8 @@ def figure_parser(name: str, description: str | None) -> argparse.ArgumentParser
     >>> options.output.name, options.width, options.dpi, options.seed
     ('figure2.png', 6.75, 72, 0)
     """
-    parser = _Parser(
-        prog=f"toyrd.{name}",
-        description=description,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = _Parser(f"toyrd.{name}", description=description, formatter_class=raw)
     add, default = parser.add_argument, FOLDER / f"{name}.png"
     place = f"file to write, .png, .svg or .pdf, in a folder that exists ({default})"
     add("--output", type=Path, default=default, metavar="PATH", help=place)
@@ -136,9 +134,7 @@ def refuse_unused(options: argparse.Namespace, why: str, *names: str) -> None:
             raise ValueError(f"argument --{name}: not used here; leave it out, or {why}")
 
 
-def run(
-    parser: argparse.ArgumentParser, command: Command, argv: Sequence[str] | None = None
-) -> int:
+def run(parser: ArgumentParser, command: Command, argv: Sequence[str] | None = None) -> int:
     """Run a figure command: parse, compute, print, write.
 
     Parameters
@@ -206,13 +202,13 @@ def save(figure: Figure, path: str | os.PathLike[str], *, dpi: float) -> None:
     ValueError: figure.jpeg must end in .png, .svg or .pdf
     """
     target = _target(path)
-    suffix = target.suffix.lower()
+    kind = target.suffix.lower()
     try:
         if Path(path).parent == FOLDER:
             target.parent.mkdir(exist_ok=True)
         with TemporaryDirectory(prefix=".", dir=target.parent) as folder, figure_style():
             part = Path(folder, target.name)
-            figure.savefig(part, format=suffix[1:], dpi=dpi, metadata=_METADATA[suffix])
+            figure.savefig(part, format=kind[1:], dpi=dpi, metadata=_METADATA[kind])
             part.replace(target)
     except OSError as error:
         raise OSError(f"{path} cannot be written: {error.strerror}; {_PLACE}") from error

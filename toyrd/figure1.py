@@ -20,19 +20,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, Stroke
 
-from . import (
-    Frontier,
-    GaussianDecoder,
-    Model,
-    Solution,
-    Source,
-    alternate,
-    best_encoder,
-    frontier,
-    normalize,
-    solve,
-    toy_source,
-)
+import toyrd
+
 from .checks import Array
 from .figure import PAGE, figure_parser, figure_style, number, progress, run, text_table
 
@@ -80,15 +69,15 @@ class Phase:
     """
 
     H: float
-    gaussian: Frontier
-    fixed: Frontier
+    gaussian: toyrd.Frontier
+    fixed: toyrd.Frontier
     uniform: Array
     columns: Mapping[str, tuple[float, float]]
     random: Array
 
 
 def compute_phase(
-    source: Source,
+    source: toyrd.Source,
     *,
     betas: Sequence[float] = BETAS,
     models: int = 600,
@@ -120,7 +109,7 @@ def compute_phase(
 
     Examples
     --------
-    >>> source = toy_source(n_bins=5, means=(1, 3), widths=(0.6, 0.6), information=None)
+    >>> source = toyrd.toy_source(n_bins=5, means=(1, 3), widths=(0.6, 0.6), information=None)
     >>> phase = compute_phase(source, betas=[1, 2], models=20, rng=0)
     >>> bool((phase.random.sum(axis=1) >= phase.H).all())
     True
@@ -129,54 +118,44 @@ def compute_phase(
     ----------
     Alemi et al., *Fixing a Broken ELBO* (2018), section 3 and Figure 1.
     """
-    p, family = source.p, GaussianDecoder(source.p.size)
-    tell = callback or (lambda *_: None)
-    gaussian = frontier(p, decoder=family, betas=[0, *betas, np.inf], callback=tell)
-    found = []
+    p, family, tell = source.p, toyrd.GaussianDecoder(source.p.size), callback or (lambda *_: None)
+    gaussian = toyrd.frontier(p, decoder=family, betas=[0, *betas, np.inf], callback=tell)
+    uniform = []
     for point in gaussian[1:-1]:
-        found.append(search_uniform(family, point))
+        uniform.append(_place(search_uniform(family, point)))
         tell()
-    figure2 = source.true_model(), solve(p, beta=1), solve(p, rate=0.5)
+    shown = source.true_model(), toyrd.solve(p, beta=1), toyrd.solve(p, rate=0.5)
+    columns = dict(zip(_MODELS, [_place(one) for one in shown], strict=True))
     fine = [0, *sorted({*betas, 1.0, *np.geomspace(0.03, 4, 60)}), np.inf]
-    return Phase(
-        H=figure2[0].H,
-        gaussian=gaussian,
-        fixed=frontier(p, decoder=worse_decoder(p.size), betas=fine),
-        uniform=np.array([(one.R, one.D) for one in found]),
-        columns=dict(zip(_MODELS, ((one.R, one.D) for one in figure2), strict=True)),
-        random=random_models(p, models, rng=np.random.default_rng(rng)),
-    )
+    fixed = toyrd.frontier(p, decoder=worse_decoder(p.size), betas=fine)
+    dots = random_models(p, models, rng=np.random.default_rng(rng))
+    return Phase(shown[0].H, gaussian, fixed, np.array(uniform), columns, dots)
 
 
 def worse_decoder(n: int) -> Array:
     """Return the fixed decoder: a Gaussian row at every bin, all too wide."""
     rows = np.stack([np.arange(float(n)), np.full(n, WIDTH)], axis=1)
-    return np.exp(GaussianDecoder(n, widths=(WIDTH, WIDTH)).log_rows(rows))
+    return np.exp(toyrd.GaussianDecoder(n, widths=(WIDTH, WIDTH)).log_rows(rows))
 
 
-def search_uniform(family: GaussianDecoder, free: Solution) -> Solution:
+def search_uniform(family: toyrd.GaussianDecoder, free: toyrd.Solution) -> toyrd.Solution:
     """Search Gaussian rows with a uniform marginal, from the optimum with a free one."""
     m = np.full(free.n_x, 1 / free.n_x)
     task: dict[str, Any] = {"beta": free.beta, "decoder": family, "marginal": m}
-    runs = [alternate(free.p, start=e, **task) for e in _starts(family, free, m)]
-    rough = [_last(islice(steps, ROUGH)).objective for steps in runs]
-    return _last(islice(runs[int(np.argmin(rough))], STEPS))
+    runs = [toyrd.alternate(free.p, start=e, **task) for e in _starts(family, free, m)]
+    rough = [[*islice(steps, ROUGH)][-1].objective for steps in runs]
+    return [*islice(runs[int(np.argmin(rough))], STEPS)][-1]
 
 
-def _last(steps: Iterator[Solution]) -> Solution:
-    *_, last = steps
-    return last
-
-
-def _starts(family: GaussianDecoder, free: Solution, m: Array) -> Iterator[Array]:
+def _starts(family: toyrd.GaussianDecoder, free: toyrd.Solution, m: Array) -> Iterator[Array]:
     """Yield encoders: rows as often as m(z) allows, quantiles of x to those of z, x itself."""
     n, p = m.size, free.p[:, None]
     times = np.diff(np.rint(n * np.cumsum(free.m)).astype(int), prepend=0)
     rows = np.repeat(free.parameters, times, axis=0)
-    yield best_encoder(np.exp(family.log_rows(rows)), m, free.beta)
+    yield toyrd.best_encoder(np.exp(family.log_rows(rows)), m, free.beta)
     ends = np.cumsum(p, axis=0)
     shared = np.diff(np.clip(np.linspace(0, 1, n + 1), ends - p, ends), axis=1)
-    yield normalize(np.maximum(shared, 1e-12 * p))
+    yield toyrd.normalize(np.maximum(shared, 1e-12 * p))
     yield np.eye(n)
 
 
@@ -188,13 +167,12 @@ def random_models(p: Array, n: int, *, rng: np.random.Generator) -> Array:
     """
     points = np.empty((n, 2))
     for i in range(n):
-        concentration = 10 ** rng.uniform(-2.0, 1.5)
-        model = Model.random(p, p.size, rng=rng, concentration=concentration)
+        spread = 10 ** rng.uniform(-2.0, 1.5)
+        model = toyrd.Model.random(p, p.size, rng=rng, concentration=spread)
         left = 10 ** rng.uniform(-2.0, 0.0, size=2)
         d = left[0] * model.d + (1 - left[0]) * model.x_given_z
         m = left[1] * model.m + (1 - left[1]) * model.e_z
-        moved = Model(p, model.e, d, m)
-        points[i] = moved.R, moved.D
+        points[i] = _place(toyrd.Model(p, model.e, d, m))
     return points
 
 
@@ -215,7 +193,7 @@ def draw_phase(phase: Phase, *, width: float = PAGE) -> Figure:
 
     Examples
     --------
-    >>> source = toy_source(n_bins=5, means=(1, 3), widths=(0.6, 0.6), information=None)
+    >>> source = toyrd.toy_source(n_bins=5, means=(1, 3), widths=(0.6, 0.6), information=None)
     >>> phase = compute_phase(source, betas=[1, 2], models=20, rng=0)
     >>> len(draw_phase(phase).axes)
     2
@@ -262,13 +240,13 @@ def _draw(phase: Phase, ax: Axes, window: Sequence[float]) -> None:
     touching = zip(*(_at(phase.gaussian, beta) for beta in (1 - TOUCH, 1 + TOUCH)), strict=True)
     name = f"the same, β from {1 - TOUCH:g} to {1 + TOUCH:g}"
     rows = f"rows of width {WIDTH:g}, free m (certified)"
+    squares: dict[str, Any] = {"ms": 2.5, "mfc": "white", "color": _ORANGE, "lw": 1}
     ax.fill_between(R, D, far, color="#e3ecf6", lw=0, label="realizable with Gaussian rows")
     ax.fill_between([0, H], [H, 0], color="0.80", lw=0)
     ax.plot(*phase.random.T, ".", color="0.5", ms=1.5, label="random models")
     ax.plot([0, H], [H, 0], color="black", lw=0.8, label="D + R = H")
     ax.plot(R, D, color=_BLUE, lw=2.2, label="Gaussian rows, free m (certified)")
     ax.plot(*touching, color=_BLUE, lw=5, alpha=0.4, label=name)
-    squares: dict[str, Any] = {"ms": 2.5, "mfc": "white", "color": _ORANGE, "lw": 1}
     ax.plot(*phase.uniform.T, "s--", **squares, label="Gaussian rows, uniform m (found)")
     ax.plot(*_extended(phase.fixed, far), "-.", color=_GREEN, lw=1.4, label=rows)
     ax.axline(best, slope=-1, color="0.25", lw=0.9, ls=":", label="slope −1 at its best ELBO")
@@ -280,13 +258,17 @@ def _draw(phase: Phase, ax: Axes, window: Sequence[float]) -> None:
     ax.set(xlabel="rate R (nats)", ylabel="distortion D (nats)")
 
 
-def _at(curve: Frontier, beta: float) -> tuple[float, float]:
+def _at(curve: toyrd.Frontier, beta: float) -> tuple[float, float]:
     """Return the point of a frontier at a β."""
-    i = int(np.argmin(np.abs(curve.betas - beta)))
-    return float(curve.R[i]), float(curve.D[i])
+    return _place(curve[int(np.argmin(np.abs(curve.betas - beta)))])
 
 
-def _extended(curve: Frontier, far: float) -> tuple[list[float], list[float]]:
+def _place(one: toyrd.Model | toyrd.Solution) -> tuple[float, float]:
+    """Return where a model lies in the diagram."""
+    return one.R, one.D
+
+
+def _extended(curve: toyrd.Frontier, far: float) -> tuple[list[float], list[float]]:
     """Return R and D of a frontier with what lies above its start and to the right of its end."""
     R, D = curve.reached
     return [R[0], *R, far], [far, *D, D[-1]]
@@ -324,8 +306,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _command(options: argparse.Namespace) -> tuple[Figure, str]:
+    source, dots = toyrd.toy_source(), options.models
     with progress(2 * len(BETAS) + 2, "points") as tell:
-        phase = compute_phase(toy_source(), models=options.models, rng=options.seed, callback=tell)
+        phase = compute_phase(source, models=dots, rng=options.seed, callback=tell)
     return draw_phase(phase, width=options.width), _report(phase)
 
 

@@ -22,18 +22,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from . import DecoderFamily, GaussianDecoder, Model, Source, solve, toy_source
+from . import figure as frame
 from .appendix_e import train
 from .checks import has_shape
-from .figure import (
-    PAGE,
-    UNITS,
-    figure_parser,
-    figure_style,
-    number,
-    refuse_unused,
-    run,
-    text_table,
-)
 from .plotting import plot_column
 
 TITLES = "(a) true model", "(b) maximum ELBO, β = 1", "(c) target rate {:g}"
@@ -157,16 +148,16 @@ def _columns(
 def placed(model: Model) -> Model:
     """Return a model with its latents, by rising mean symbol, spread evenly over n_x of them."""
     k, n = model.n_z, max(model.n_x, model.n_z)
-    order, places = (
-        np.argsort(model.d @ np.arange(model.n_x)),
-        (2 * np.arange(k) + 1) * n // (2 * k),
-    )
+    order = np.argsort(model.d @ np.arange(model.n_x))
+    places = (2 * np.arange(k) + 1) * n // (2 * k)
     e, d, m = np.zeros((model.n_x, n)), np.tile(model.p, (n, 1)), np.zeros(n)
     e[:, places], d[places], m[places] = model.e[:, order], model.d[order], model.m[order]
     return Model(model.p, e, d, m)
 
 
-def draw_columns(columns: Sequence[Column], source: Source, *, width: float = PAGE) -> Figure:
+def draw_columns(
+    columns: Sequence[Column], source: Source, *, width: float = frame.PAGE
+) -> Figure:
     """Draw models side by side in the layout of the paper's Figure 2, with their numbers.
 
     Parameters
@@ -199,7 +190,7 @@ def draw_columns(columns: Sequence[Column], source: Source, *, width: float = PA
         raise ValueError("columns is empty; give it one Column or more")
     vmax, share = max(float(one.model.d.max()) for one in columns), len(columns)
     room = (width - LEFT - RIGHT + GAP) / share
-    with figure_style():
+    with frame.figure_style():
         figure = Figure(figsize=(width, HEIGHT))
         for i, (title, note, model) in enumerate(columns):
             has_shape("p of each model", model.p, source.p.shape)
@@ -208,8 +199,9 @@ def draw_columns(columns: Sequence[Column], source: Source, *, width: float = PA
             plot_column(model, axes, masses=masses, vmax=vmax)
             _tidy(axes, i == 0)
             axes[0].set_title(title, loc="left", pad=27, fontweight="bold", fontsize=8)
-            axes[0].annotate(note, (0, 1), (0, 18), *UNITS, fontsize=7)
-            axes[2].annotate(_caption(model), (0, 0), (0, -38), *UNITS, va="center", fontsize=7)
+            axes[0].annotate(note, (0, 1), (0, 18), *frame.UNITS, fontsize=7)
+            below: dict[str, Any] = {"va": "center", "fontsize": 7}
+            axes[2].annotate(_caption(model), (0, 0), (0, -38), *frame.UNITS, **below)
         _keys(figure, axes)
     return figure
 
@@ -269,31 +261,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     >>> code
     2
     """
-    parser = figure_parser("figure2", __doc__)
+    parser = frame.figure_parser("figure2", __doc__)
     parser.set_defaults(seed=None)
     add = parser.add_argument
-    add("--rate", type=number(0), default=0.5, metavar="R", help="of column (c) in nats (0.5)")
+    words = "of column (c) in nats (0.5)"
+    add("--rate", type=frame.number(0), default=0.5, metavar="R", help=words)
     rows = "decoder rows of column (c): a free table, or Gaussians (free)"
     add("--decoder", choices=("free", "gaussian"), help=rows)
     words = "exact tables, or the paper's family trained by gradients (tables)"
     add("--model", choices=("tables", "appendix-e"), default="tables", help=words)
-    add("--steps", type=number(1, kind=int), metavar="N", help="of appendix-e (10000)")
-    return run(parser, _command, argv)
+    add("--steps", type=frame.number(1, kind=int), metavar="N", help="of appendix-e (10000)")
+    return frame.run(parser, _command, argv)
 
 
 def _command(options: argparse.Namespace) -> tuple[Figure, str]:
     source, rate = toy_source(), options.rate
     if options.model == "appendix-e":
-        refuse_unused(options, "choose --model tables", "decoder")
+        frame.refuse_unused(options, "choose --model tables", "decoder")
         steps = options.steps or 10_000
         columns = train_columns(source, rate=rate, rng=options.seed or 0, steps=steps)
     else:
-        refuse_unused(options, "choose --model appendix-e", "steps", "seed")
+        frame.refuse_unused(options, "choose --model appendix-e", "steps", "seed")
         family = GaussianDecoder(source.p.size) if options.decoder == "gaussian" else None
         columns = compute_columns(source, rate=rate, decoder=family)
     rows = [[title, *_numbers(model).values()] for title, _, model in columns]
     header = ["column (nats)", *_numbers(columns[0].model)]
-    return draw_columns(columns, source, width=options.width), text_table(header, rows)
+    return draw_columns(columns, source, width=options.width), frame.text_table(header, rows)
 
 
 def _numbers(model: Model) -> dict[str, float]:

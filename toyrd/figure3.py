@@ -64,8 +64,9 @@ CLOSE = 0.01
 PROVEN, MET, SLACK = 1e-7, 1e-8, 1e-3
 """Gap of a proven optimum, gap at which a search rests, and loss at which a start is left."""
 
-MORE = 8
-"""How many times as many random starts free rows get: which symbols share a latent decides."""
+MORE = 6
+"""How many times as many random starts free rows with a uniform marginal get: there the best way
+for symbols to share latents is like packing boxes."""
 
 FAINT = np.exp(-60.0)
 """Least probability of a start: from an exact zero no search could move."""
@@ -427,7 +428,7 @@ class Search:
         """Yield starts: like other tables, from the nearest on, and near those by chance."""
         one, hints = self.classes[name], [*self._hints(name, i)]
         yield from map(one.member, hints)
-        for k in range(self.starts * (1 if "theta" in one.shapes else MORE)):
+        for k in range(self.starts * (MORE if name == "-+-" else 1)):
             yield one.jiggled(one.member(hints[k % len(hints)]), self.rng)
 
     def _hints(self, name: str, i: int) -> Iterator[Known]:
@@ -643,7 +644,7 @@ SIGNS = """\
 The signs of a class are those of its encoder, decoder and marginal: − is simple, + is any table.
 Simple are encoders e(z|x) ∝ exp(−(w·x − b)²), decoders with rows d(x|z) that are Gaussian (toy)
 or have independent pixels (images), and marginals m(z) that are uniform. Lines join the best
-models of a class by mixing; classes that agree are drawn one inside the other. Grey: all classes."""
+models of a class by mixing; classes that agree are drawn one inside the other. Grey: of all."""
 
 
 def draw_panels(panels: Sequence[Panel], *, width: float = PAGE) -> Figure:

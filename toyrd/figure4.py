@@ -11,9 +11,10 @@ from __future__ import annotations
 import argparse
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,13 +22,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike, NDArray
 
-from .bernoulli import BernoulliDecoder
+from . import BernoulliDecoder, Solution, Source, bars_and_stripes, frontier
 from .checks import Array, as_array, as_rng
-from .curve import Solution
 from .figure import PAGE, UNITS, figure_parser, figure_style, number, progress, run, text_table
-from .frontiers import frontier
 from .plotting import as_axes
-from .sources import Source, bars_and_stripes
 
 BETAS = (0.1, 0.2, 0.5, 0.7, 0.9, 1.0, 1.1, 1.5, 1.8, 2.0, 3.0)
 
@@ -94,12 +92,9 @@ def compute_columns(
     betas: Sequence[float] = BETAS,
     *,
     inputs: NDArray[np.intp],
-    n_z: int,
-    marginal: Array | None = None,
     information: float | None = None,
-    starts: int = 9,
     rng: int | np.random.Generator = 0,
-    callback: Callable[..., object] | None = None,
+    **options: Any,
 ) -> list[Column]:
     """Solve one model for each β by local search, and draw its pictures.
 
@@ -113,12 +108,12 @@ def compute_columns(
         Prices of a nat of rate.
     inputs : numpy.ndarray of int
         Symbols to reconstruct; as many generations are drawn.
-    n_z, marginal, starts, callback
-        As for `frontier`.
     information : float, optional
         I(X; pattern) in nats, to name the regimes.
     rng : int or numpy.random.Generator
         Of the starts and of the pictures.
+    **options
+        Of `frontier`, such as n_z, marginal, starts and callback; 9 starts by default.
 
     Returns
     -------
@@ -145,17 +140,8 @@ def compute_columns(
     Alemi et al., *Fixing a Broken ELBO* (2018), Figure 4.
     """
     generator = as_rng(rng)
-    found = frontier(
-        p,
-        decoder=family,
-        n_z=n_z,
-        marginal=marginal,
-        betas=betas,
-        starts=starts,
-        rng=generator,
-        tol=TOLERANCE,
-        callback=callback,
-    )
+    options = {"starts": 9, "tol": TOLERANCE, **options}
+    found = frontier(p, decoder=family, betas=betas, rng=generator, **options)
     return [show(one, family, inputs, information=information, rng=generator) for one in found]
 
 
@@ -168,16 +154,11 @@ def show(
     rng: np.random.Generator,
 ) -> Column:
     """Draw the pictures of a solution: z from e(z|x) or from m(z), then the pixel means of z."""
-    means = family.means(solution.parameters)
-
-    def draw(weights: Array) -> Array:
-        tops = np.cumsum(weights, axis=1)
-        chosen = (tops < rng.random((len(weights), 1)) * tops[:, -1:]).sum(axis=1)
-        return np.asarray(means[chosen])
-
+    means, n = family.means(solution.parameters), inputs.size
+    tops = np.cumsum([*solution.e[inputs], *np.tile(solution.m, (n, 1))], axis=1)
+    chosen = (tops < rng.random((2 * n, 1)) * tops[:, -1:]).sum(axis=1)
     regime = name_regime(solution.R, n_z=solution.n_z, information=information)
-    prior = np.tile(solution.m, (inputs.size, 1))
-    return Column(solution, regime, draw(solution.e[inputs]), draw(prior))
+    return Column(solution, regime, *np.split(means[chosen], 2))
 
 
 def choose_inputs(source: Source, *, pairs: int = 4, rng: np.random.Generator) -> NDArray[np.intp]:
@@ -274,23 +255,21 @@ def draw_columns(
         "means under d(x|z) for z drawn from e(z|x), x the input; gen: for z drawn from m(z)."
     )
     caption = textwrap.wrap(words, int(19.5 * width))
-    below = 0.62 + 0.125 * len(caption)
-    height = 0.62 + size * len(inputs) + below
+    below, tall = 0.62 + 0.125 * len(caption), size * len(inputs)
+    height = 0.62 + tall + below
+    lefts = [MARGIN, *(MARGIN + (j + 0.6) * step for j in range(len(columns)))]
+    stacks = [[inputs], *([one.reconstructions, one.generations] for one in columns)]
     with figure_style():
         figure = Figure(figsize=(width, height))
-
-        def axes(left: float, pictures: int) -> Axes:
-            sides = (left / width, below / height, pictures * size / width)
-            return figure.add_axes((*sides, size * len(inputs) / height))
-
-        first = plot_image_columns([inputs], ax=axes(MARGIN, 1))
+        for left, stack in zip(lefts, stacks, strict=True):
+            sides = (left / width, below / height, len(stack) * size / width, tall / height)
+            labels = () if len(stack) == 1 else ("rec", "gen")
+            plot_image_columns(stack, labels=labels, ax=figure.add_axes(sides))
+        first, *places = figure.axes
         _write(first, "input", ("R", "D", "−ELBO"), -0.2, "right")
-        places = [axes(MARGIN + (j + 0.6) * step, 2) for j in range(len(columns))]
         for ax, one in zip(places, columns, strict=True):
-            stacks = [one.reconstructions, one.generations]
-            plot_image_columns(stacks, labels=("rec", "gen"), ax=ax)
-            R, D = one.solution.R, one.solution.D
-            numbers = [f"{value:.4f}" for value in (R, D, R + D)]
+            values = one.solution.R, one.solution.D, one.solution.R + one.solution.D
+            numbers = [f"{value:.4f}" for value in values]
             _write(ax, f"β = {one.solution.beta:g}", numbers, 0.5, "center")
         _bracket(figure, columns, places)
         figure.text(0.08 / width, 0.08 / height, "\n".join(caption), fontsize=7)
@@ -352,20 +331,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _command(options: argparse.Namespace) -> tuple[Figure, str]:
     source = bars_and_stripes(options.size, flip=options.flip)
     n_z = options.latents or source.p_z.size * (8 if options.size < 4 else 2)
-    rng = as_rng(options.seed)
-    inputs = choose_inputs(source, rng=rng)
-    with progress(len(set(options.betas)), "betas") as callback:
-        columns = compute_columns(
-            source.p,
-            BernoulliDecoder(source.images),
-            options.betas,
-            inputs=inputs,
-            n_z=n_z,
-            marginal=np.full(n_z, 1 / n_z) if options.marginal == "uniform" else None,
-            information=source.information,
-            rng=rng,
-            callback=callback,
-        )
+    m = np.full(n_z, 1 / n_z) if options.marginal == "uniform" else None
+    rng, family = as_rng(options.seed), BernoulliDecoder(source.images)
+    inputs, known = choose_inputs(source, rng=rng), source.information
+    task: dict[str, Any] = {"inputs": inputs, "information": known, "n_z": n_z, "marginal": m}
+    with progress(len(set(options.betas)), "betas") as tell:
+        columns = compute_columns(source.p, family, options.betas, rng=rng, callback=tell, **task)
     about = (
         f"Bars and stripes of {options.size} × {options.size} pixels, each flipped with "
         f"probability {options.flip:g}; {n_z} latents, {options.marginal} m(z)."
@@ -376,10 +347,8 @@ def _command(options: argparse.Namespace) -> tuple[Figure, str]:
 
 def _report(columns: Sequence[Column], source: Source) -> str:
     """Return a table of the columns in nats, with the gaps to their bounds."""
-    rows = []
-    for one in columns:
-        s = one.solution
-        rows.append([one.regime, f"{s.beta:g}", s.R, s.D, s.D + s.R, s.gap, s.status.value])
+    seen = [(one.regime, one.solution) for one in columns]
+    rows = [[name, f"{s.beta:g}", s.R, s.D, s.D + s.R, s.gap, s.status.value] for name, s in seen]
     header = ["regime (nats)", "beta", "R", "D", "-ELBO", "gap", "status"]
     known = f"H = {columns[0].solution.H:.6f}, I(X; pattern) = {source.information:.6f}"
     return "\n".join([text_table(header, rows), known])

@@ -8,6 +8,7 @@ has the least expected cost.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -25,32 +26,27 @@ SMOOTH_RATE = 2e-4
 class FreeCurve(Curve):
     """The curve of all tables free, with n_z latents; a cost picks among the optima at a rate."""
 
-    def __init__(
-        self, p: Array, n_z: int, *, prefer: Array | None = None, tol: float = 1e-10
-    ) -> None:
+    def __init__(self, p: Array, n_z: int, prefer: Array | None, tol: float) -> None:
         self.p, self.n_z, self.prefer, self.tol = p, n_z, prefer, tol
 
     def at(self, beta: float, start: Solution | None = None) -> Solution:
         """Return the closed form: lossless for β < 1, collapse for β > 1."""
-        target = Target("beta", beta)
         if beta < 1:
+            e = sharpest_encoder(self.p, self.n_z)
             note = "a lossless code" if self.n_z >= self.p.size else "an even split into groups"
-            return self._answer(sharpest_encoder(self.p, self.n_z), target, beta, note)
-        if beta > 1:
-            e = np.zeros((self.p.size, self.n_z))
-            e[:, 0] = 1
-            return self._answer(e, target, beta, "collapse")
-        note = "not unique: at β = 1 every rate is optimal, and the smooth start decides"
-        return self._answer(smooth_encoder(self.p, self.n_z), target, beta, note)
+        elif beta > 1:
+            e, note = np.tile(np.eye(1, self.n_z), (self.p.size, 1)), "collapse"
+        else:
+            e = smooth_encoder(self.p, self.n_z)
+            note = "not unique: at β = 1 every rate is optimal, and the smooth start decides"
+        return self._answer(e, Target("beta", beta), beta, note)
 
     def meet(self, target: Target) -> Solution:
         """Return, of the encoders with I = R*, which are all optimal, that of least cost."""
         H, sharp = entropy(self.p), sharpest_encoder(self.p, self.n_z)
         most = mutual_information(self.p[:, None] * sharp) if self.n_z < self.p.size else H
-        aim = target.value if target.name == "rate" else H - target.value
-        if aim > most + MET:
-            split = ", split as evenly as was found," if self.n_z < self.p.size else ""
-            raise unreachable(target, H, most, f"{self.n_z} latents{split}")
+        split = ", split as evenly as was found," if self.n_z < self.p.size else ""
+        aim = refuse_beyond(target, H, most, f"{self.n_z} latents{split}")
         e, note = self._tie_break(min(max(aim, 0.0), most), sharp)
         if aim < 0:
             note = "the target is slack, no rate is needed"
@@ -92,34 +88,24 @@ class FreeCurve(Curve):
         objective = target.objective(model.D, model.R)
         bound = target.bound(model.H, math.log(self.n_z), model.D, model.R)
         gap = gap_above(bound, objective)
-        return Solution.of_model(
-            target,
-            model,
-            status=Status.CERTIFIED if gap <= self.tol else Status.LOCAL,
-            beta=beta,
-            objective=objective,
-            lower_bound=objective - gap,
-            gap=gap,
-            note=note,
-        )
+        status = Status.CERTIFIED if gap <= self.tol else Status.LOCAL
+        proof: dict[str, Any] = {
+            "objective": objective,
+            "lower_bound": objective - gap,
+            "gap": gap,
+        }
+        return Solution.of_model(target, model, status=status, beta=beta, note=note, **proof)
 
 
-def refuse_unreachable(target: Target, p: Array, n_z: int) -> None:
-    """Raise if no tables with n_z latents and a free marginal can meet a target."""
-    H = entropy(p)
-    most = min(H, math.log(n_z))
-    aim = target.value if target.name == "rate" else H - target.value
-    if target.name != "beta" and aim > most + MET:
-        raise unreachable(target, H, most, f"{n_z} latents")
-
-
-def unreachable(target: Target, H: float, most: float, what: str) -> ValueError:
-    """Return the error for a target that asks for more information than `most`."""
-    low, high = (0.0, most) if target.name == "rate" else (H - most, H)
-    return ValueError(
-        f"{target.name} is {target.value!r}, but the range reachable with {what} is "
-        f"{low:.12g} to {high:.12g}"
-    )
+def refuse_beyond(target: Target, H: float, most: float, what: str) -> float:
+    """Return the information that a target asks for; raise if that is more than `most`."""
+    rate = target.name == "rate"
+    aim = target.value if rate else H - target.value
+    if aim > most + MET:
+        low, high = (0.0, most) if rate else (H - most, H)
+        span = f"the range reachable with {what} is {low:.12g} to {high:.12g}"
+        raise ValueError(f"{target.name} is {target.value!r}, but {span}")
+    return aim
 
 
 def smooth_encoder(p: ArrayLike, n_z: int | None = None, *, rate: float = SMOOTH_RATE) -> Array:
@@ -159,18 +145,18 @@ def smooth_encoder(p: ArrayLike, n_z: int | None = None, *, rate: float = SMOOTH
     distance = squared_distance(p.size, n_z)
     flat = np.full(n_z, 1 / n_z)
 
+    def encoder(log_width: float) -> Array:
+        return respond(distance, flat, 2 * np.exp(2 * log_width))[0]
+
     def excess(log_width: float) -> float:
-        e = respond(distance, flat, 2 * np.exp(2 * log_width))[0]
-        return mutual_information(p[:, None] * e) - rate
+        return mutual_information(p[:, None] * encoder(log_width)) - rate
 
     low, high = -3.0, np.log(p.size) + 10
     if excess(low) <= 0:
-        width = low
-    elif excess(high) >= 0:  # rounding hides so little information
-        width = high
-    else:
-        width = float(brentq(excess, low, high, xtol=1e-15, rtol=1e-15))
-    return respond(distance, flat, 2 * np.exp(2 * width))[0]
+        return encoder(low)
+    if excess(high) >= 0:  # rounding hides so little information
+        return encoder(high)
+    return encoder(brentq(excess, low, high, xtol=1e-15, rtol=1e-15))
 
 
 def squared_distance(n_x: int, n_z: int) -> Array:
@@ -185,11 +171,9 @@ def sharpest_encoder(p: Array, n_z: int) -> Array:
     The split fills latents with the largest symbols first, each where least mass lies; the
     best one is a bin-packing problem, so for n_z < n_x it is only a good one.
     """
-    e = np.zeros((p.size, n_z))
     if n_z >= p.size:
-        e[np.arange(p.size), np.arange(p.size)] = 1
-        return e
-    mass = np.zeros(n_z)
+        return np.eye(p.size, n_z)
+    e, mass = np.zeros((p.size, n_z)), np.zeros(n_z)
     for x in np.argsort(-p, kind="stable"):
         z = np.argmin(mass)
         e[x, z] = 1

@@ -10,8 +10,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import ProcessPoolExecutor, process
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -21,16 +20,8 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .checks import (
-    Array,
-    ReadOnly,
-    as_array,
-    as_callback,
-    as_count,
-    as_distribution,
-    as_number,
-    locked,
-)
+from . import checks
+from .checks import Array, Seed, locked
 from .curve import Curve, Solution, Status, warn
 from .family import Decoder
 from .model import Pictured
@@ -38,6 +29,7 @@ from .solver import curve_for
 
 Map = Callable[[Callable[..., Any], Iterable[Any]], Iterable[Any]]
 Workers = int | Map
+Run = Callable[[Any], Iterable[Any]]
 Task = tuple[float, Solution | None]
 
 SHORTEST = 4
@@ -50,8 +42,18 @@ EDGE = 1e-12
 """How far beyond an end of the frontier, as a share, a number still means the end."""
 
 
+def column(name: str, about: str) -> cached_property[NDArray[Any]]:
+    """Return a property of a frontier: one number of each of its points, shape (n,)."""
+
+    def numbers(self: Frontier) -> NDArray[Any]:
+        return locked(np.array([getattr(point, name) for point in self.points]))
+
+    numbers.__doc__ = about
+    return cached_property(numbers)
+
+
 @dataclass(frozen=True, eq=False, repr=False)
-class Frontier(Pictured, ReadOnly):
+class Frontier(Pictured, checks.ReadOnly):
     """The points of a frontier: a sequence of solutions, with arrays of their numbers.
 
     ``frontier[i]`` is a solution and ``frontier[i:j]`` a shorter frontier.
@@ -101,9 +103,8 @@ class Frontier(Pictured, ReadOnly):
         proof = f"width {self.width:.3g}" if self.convex else "local: chords prove nothing"
         if any(point.status is Status.SEARCHED for point in self.points):
             proof += ", tangents searched for, not proven"
-        done = int(self.converged.sum())
         return (
-            f"Frontier({len(self)} points, {done} converged\n"
+            f"Frontier({len(self)} points, {self.converged.sum()} converged\n"
             f"  beta = {self.betas.min():.6g} to {self.betas.max():.6g}\n"
             f"  R = {self.R.min():.6g} to {self.R.max():.6g} nats\n"
             f"  D = {self.D.min():.6g} to {self.D.max():.6g} {self.unit}\n"
@@ -120,43 +121,13 @@ class Frontier(Pictured, ReadOnly):
         """Of D: nats for a decoder, units of cost for a bare cost."""
         return self.curve.unit
 
-    def _numbers(self, name: str) -> Array:
-        return locked(np.array([float(getattr(point, name)) for point in self.points]))
-
-    @cached_property
-    def betas(self) -> Array:
-        """Prices of a nat of rate, shape (n,)."""
-        return self._numbers("beta")
-
-    @cached_property
-    def D(self) -> Array:
-        """Distortions, shape (n,)."""
-        return self._numbers("D")
-
-    @cached_property
-    def R(self) -> Array:
-        """Rates in nats, shape (n,)."""
-        return self._numbers("R")
-
-    @cached_property
-    def objective(self) -> Array:
-        """D + βR, or D at β = ∞, shape (n,)."""
-        return self._numbers("objective")
-
-    @cached_property
-    def lower_bound(self) -> Array:
-        """Proven bounds on the objectives, shape (n,)."""
-        return self._numbers("lower_bound")
-
-    @cached_property
-    def gap(self) -> Array:
-        """Objective − lower bound, shape (n,)."""
-        return self._numbers("gap")
-
-    @cached_property
-    def converged(self) -> NDArray[np.bool_]:
-        """Whether each point met its tolerance, shape (n,)."""
-        return locked(np.array([point.converged for point in self.points]))
+    betas = column("beta", "Prices of a nat of rate, shape (n,).")
+    D = column("D", "Distortions, shape (n,).")
+    R = column("R", "Rates in nats, shape (n,).")
+    objective = column("objective", "D + βR, or D at β = ∞, shape (n,).")
+    lower_bound = column("lower_bound", "Proven bounds on the objectives, shape (n,).")
+    gap = column("gap", "Objective − lower bound, shape (n,).")
+    converged = column("converged", "Whether each point met its tolerance, shape (n,).")
 
     def to_dict(self, *, unit: str = "nats") -> dict[str, list[float | str]]:
         """Return columns of numbers by name, as pandas takes them; see `Solution.to_dict`."""
@@ -166,7 +137,7 @@ class Frontier(Pictured, ReadOnly):
     @cached_property
     def sandwich(self) -> Sandwich:
         """The two bounds between which the frontier lies."""
-        return Sandwich.of(self.points, self.convex)
+        return Sandwich(self.points, self.convex)
 
     @cached_property
     def width(self) -> float:
@@ -184,14 +155,19 @@ class Frontier(Pictured, ReadOnly):
         A rate comes twice where the upper bound steps down. Beside the upright tangent of β = ∞
         the lower bound is its limit from the right.
         """
-        rates, lower, upper = map(locked, self.sandwich.outline())
-        return rates, lower, upper
+        bounds = self.sandwich
+        rates = np.unique(np.concatenate([bounds.R, bounds.corners()[0]]))
+        upper = bounds.upper(rates)
+        if not self.convex:
+            R, D = self.reached
+            before = D[np.maximum(np.searchsorted(R, rates) - 1, 0)]
+            rates, upper = np.repeat(rates, 2), np.stack([before, upper], axis=1).ravel()
+        return locked(rates), locked(bounds.sloped(rates)), locked(upper)
 
     @cached_property
     def reached(self) -> tuple[Array, Array]:
         """Rates, rising, and the least D reached up to each."""
-        R, D = map(locked, self.sandwich.reached())
-        return R, D
+        return self.sandwich.reached()
 
     def bounds_at(self, rate: ArrayLike) -> tuple[Any, Any]:
         """Bound the least D at a rate from below, by tangents, and from above, by chords.
@@ -212,8 +188,7 @@ class Frontier(Pictured, ReadOnly):
             If a rate is negative or not finite.
         """
         rates = _within("rate", rate, 0.0, np.finfo(np.float64).max, "a rate is finite")
-        flat = rates.ravel()
-        return _like(rates, self.sandwich.lower(flat)), _like(rates, self.sandwich.upper(flat))
+        return _plain(self.sandwich.lower(rates)), _plain(self.sandwich.upper(rates))
 
     def distortion_at(self, rate: ArrayLike) -> Any:
         """Interpolate D at a rate, always between the two bounds.
@@ -237,10 +212,9 @@ class Frontier(Pictured, ReadOnly):
             If a rate is out of range.
         """
         rates = self._covered("rate", rate, self.sandwich.R)
-        flat = rates.ravel()
-        lower, upper = self.sandwich.lower(flat), self.sandwich.upper(flat)
-        smooth = self.convex and len(self.sandwich.R) > 1
-        return _like(rates, np.clip(self.sandwich.arc(flat) if smooth else upper, lower, upper))
+        lower, upper = self.sandwich.lower(rates), self.sandwich.upper(rates)
+        smooth = self.convex and self.sandwich.R.size > 1
+        return _plain(np.clip(self.sandwich.arc(rates) if smooth else upper, lower, upper))
 
     def rate_at(self, distortion: ArrayLike) -> Any:
         """Interpolate R at a distortion; the inverse of `distortion_at`.
@@ -261,16 +235,15 @@ class Frontier(Pictured, ReadOnly):
             If a distortion is out of range.
         """
         wanted = self._covered("distortion", distortion, self.sandwich.D)
-        if self.convex and len(self.sandwich.R) > 1:
-            return _like(wanted, self.sandwich.arc_inverse(wanted.ravel()))
-        R, D = self.sandwich.reached()
-        return _like(wanted, R[np.searchsorted(-D, -wanted.ravel())])
+        if self.convex and self.sandwich.R.size > 1:
+            return _plain(self.sandwich.arc_inverse(wanted))
+        R, D = self.reached
+        return _plain(R[np.searchsorted(-D, -wanted)])
 
     def _covered(self, name: str, value: ArrayLike, computed: Array) -> Array:
         low, high = float(computed.min()), float(computed.max())
-        slack = EDGE * max(
-            abs(low), abs(high)
-        )  # one interpolation may leave the range by rounding
+        # One interpolation may leave the range by rounding.
+        slack = EDGE * max(abs(low), abs(high))
         hint = "the range computed; add betas to reach further"
         return np.clip(_within(name, value, low - slack, high + slack, hint), low, high)
 
@@ -289,7 +262,7 @@ def frontier(
     tol: float | None = None,
     max_iter: int | None = None,
     starts: int = 4,
-    rng: int | np.random.Generator = 0,
+    rng: Seed = 0,
     callback: Callable[..., object] | None = None,
 ) -> Frontier:
     r"""Compute the least D for every rate: the points that minimise D + βR for many β.
@@ -366,47 +339,33 @@ def frontier(
     Blahut (1972) for the parametric curve; Rote, *The convergence rate of the sandwich
     algorithm for approximating convex functions* (1992).
     """
-    p = as_distribution("p", p)
-    chosen = None if betas is None else _as_betas(betas)
-    n, spacing = as_count("n", n, low=2, high=MOST), as_number("spacing", spacing, low=0)
+    p = checks.as_distribution("p", p)
+    if betas is not None:
+        betas = checks.as_array("betas", betas, ndim=1)
+        checks.refuse("betas", betas, ~(betas >= 0), ", but a β lies between 0 and inf")
+    n = checks.as_count("n", n, low=2, high=MOST)
+    spacing = checks.as_number("spacing", spacing, low=0)
     curve = curve_for(
-        p,
-        decoder=decoder,
-        cost=cost,
-        marginal=marginal,
-        n_z=n_z,
-        starts=starts,
-        rng=rng,
-        tol=tol,
-        max_iter=max_iter,
+        p, decoder, cost, marginal, n_z, starts=starts, rng=rng, tol=tol, max_iter=max_iter
     )
-    with spread_over(workers, curve, n if chosen is None else chosen.size) as (run, chains):
-        sweep = Sweep(curve, run, chains, as_callback(callback))
-        points = sweep.placed(n, spacing) if chosen is None else sweep.at(chosen)
+    with spread_over(workers, curve, n if betas is None else betas.size) as (run, chains):
+        sweep = Sweep(curve, run, chains, checks.as_callback(callback))
+        points = sweep.placed(n, spacing) if betas is None else sweep.at(betas)
     return _announced(Frontier(tuple(points), curve))
 
 
-def _as_betas(value: ArrayLike) -> Array:
-    betas = as_array("betas", value, ndim=1)
-    bad = np.flatnonzero(~(betas >= 0))
-    if bad.size:
-        raise ValueError(f"betas[{bad[0]}] is {betas[bad[0]]}, but a β lies between 0 and inf")
-    return betas
-
-
 def _within(name: str, value: ArrayLike, low: float, high: float, hint: str) -> Array:
-    array = as_array(name, value)
+    array = checks.as_array(name, value)
     bad = ~((array >= low) & (array <= high))
     if bad.any():
-        raise ValueError(
-            f"{name} is {array[bad][0]}, but must lie in [{low:.12g}, {high:.12g}], {hint}"
-        )
+        span = f"[{low:.12g}, {high:.12g}], {hint}"
+        raise ValueError(f"{name} is {array[bad][0]}, but must lie in {span}")
     return array
 
 
-def _like(asked: Array, flat: Array) -> Any:
-    """Return numbers in the shape of what was asked for, a float for a number."""
-    return flat.reshape(asked.shape) if asked.ndim else float(flat[0])
+def _plain(numbers: Array) -> Any:
+    """Return an array as it is, but a float for a single number."""
+    return numbers if numbers.ndim else float(numbers)
 
 
 def _announced(found: Frontier) -> Frontier:
@@ -426,7 +385,7 @@ class Sweep:
     """Tasks along a curve, run in order or in chains side by side."""
 
     curve: Curve
-    run: Callable[[Any], Iterable[Any]] | None
+    run: Run
     chains: int
     callback: Callable[..., object] | None
     done: int = 0
@@ -454,14 +413,12 @@ class Sweep:
 
     def _solved(self, tasks: Sequence[Task]) -> list[Solution]:
         """Return a point for each task, calling back as they arrive."""
-        if self.run is None:
-            return [self._arrived(point) for point in along(self.curve, tasks)]
         size = max(SHORTEST, -(-len(tasks) // self.chains))
         parts = [tasks[i : i + size] for i in range(0, len(tasks), size)]
         try:
             found = chain.from_iterable(self.run(parts))
             points = [self._arrived(unpacked(point, self.curve)) for point in found]
-        except BrokenProcessPool as error:
+        except process.BrokenProcessPool as error:
             raise RuntimeError(
                 "a worker process died before it answered: out of memory, killed, or started from "
                 'a script without if __name__ == "__main__":; use fewer workers or workers=1'
@@ -481,18 +438,17 @@ class Sweep:
 
 
 def next_tasks(points: Sequence[Solution], spacing: float, convex: bool) -> list[Task]:
-    """Return the β worth solving next, the widest chord first, each warm from its lower end."""
+    """Return the β worth solving next, the widest chord first, each warm from its lower end.
+
+    The points come in the order of β, each β once.
+    """
     if not convex:  # as if each were the optimum, to place points where the found ones tell most
         points = [replace(point, lower_bound=point.objective) for point in points]
-    sandwich = Sandwich.of(points, True)
+    sandwich = Sandwich(points, True)
     widths, slopes = sandwich.widths(), sandwich.slopes()
     inside = (slopes > sandwich.beta[:-1]) & (slopes < sandwich.beta[1:])
-    by_beta = {point.beta: point for point in points}
-    return [
-        (float(slopes[i]), by_beta[float(sandwich.beta[i])])
-        for i in np.argsort(-widths, kind="stable")
-        if widths[i] > spacing and inside[i]
-    ]
+    order = np.argsort(-widths, kind="stable")
+    return [(float(slopes[i]), points[i]) for i in order if widths[i] > spacing and inside[i]]
 
 
 def along(curve: Curve, tasks: Iterable[Task]) -> Iterator[Solution]:
@@ -530,28 +486,24 @@ def packed(point: Solution, curve: Curve) -> Solution:
 
 def unpacked(point: Solution, curve: Curve) -> Solution:
     """Return a point with its tables back."""
-    tables: dict[str, Any] = {}
-    for name in SHARED:
-        if isinstance(table := getattr(point, name), np.ndarray) and table.size == 0:
-            tables[name] = getattr(curve, name)
+    absent = [name for name in SHARED if np.size(getattr(point, name)) == 0]
+    tables: dict[str, Any] = {name: getattr(curve, name) for name in absent}
     return replace(point, **tables) if tables else point
 
 
 @contextmanager
-def spread_over(
-    workers: Workers, curve: Curve, tasks: int
-) -> Iterator[tuple[Callable[..., Any] | None, int]]:
-    """Give a function that solves chains of tasks, or None, and how many can run side by side.
+def spread_over(workers: Workers, curve: Curve, tasks: int) -> Iterator[tuple[Run, int]]:
+    """Give a function that solves chains of tasks, and how many of them to make at the most.
 
     Processes end with the block, also on Ctrl-C. They are never forked, as a fork copies locks
     that threads hold.
     """
     if callable(workers):
-        yield lambda chains: workers(partial(solve_chain, curve=curve), chains), 8
+        yield partial(workers, partial(solve_chain, curve=curve)), 8
         return
     count = min(_as_workers(workers), -(-tasks // SHORTEST))
     if count == 1:
-        yield None, 1
+        yield partial(map, partial(along, curve)), 1
         return
     how = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     context = multiprocessing.get_context(how)
@@ -564,19 +516,15 @@ def spread_over(
 
 def _as_workers(workers: Any) -> int:
     """Return a number of processes, at most 4 for each processor."""
-    try:
-        count = as_count("workers", workers, low=-1)
-    except TypeError:
-        raise TypeError(
-            f"workers must be an integer or a map-like callable, not {workers!r}"
-        ) from None
+    if not hasattr(workers, "__index__"):
+        raise TypeError(f"workers must be an integer or a map-like callable, not {workers!r}")
+    count = checks.as_count("workers", workers, low=-1)
     if count == 0:
         raise ValueError("workers is 0, but must be at least 1, or -1 for all processors")
     processors = os.cpu_count() or 1
     return processors if count == -1 else min(count, 4 * processors)
 
 
-@dataclass(frozen=True)
 class Sandwich:
     """The two bounds of a frontier: tangents from below, chords from above.
 
@@ -585,29 +533,20 @@ class Sandwich:
     up to R. Neighbouring tangents meet at a corner T, and the polygon is widest there.
     """
 
-    beta: Array
-    R: Array
-    D: Array
-    bound: Array
-    convex: bool
-
-    @classmethod
-    def of(cls, points: Sequence[Solution], convex: bool) -> Sandwich:
-        """Sort points, and leave out what has the β of another."""
-        rows = np.array([(s.beta, s.R, s.D, s.lower_bound) for s in points])
-        rows = rows[np.unique(rows[:, 0], return_index=True)[1]]
-        beta, R, D, bound = rows.T
-        return cls(beta, R, D, bound, convex)
+    def __init__(self, points: Sequence[Solution], convex: bool) -> None:
+        table = np.array([(s.beta, s.R, s.D, s.lower_bound) for s in points])
+        rows: list[Array] = list(table[np.unique(table[:, 0], return_index=True)[1]].T)
+        self.beta, self.R, self.D, self.bound = rows
+        self.convex = convex
 
     def lower(self, rate: Array) -> Array:
         """Return the greatest lower bound on D that the tangents prove at a rate."""
-        below = self._sloped(rate)
-        if self.beta[-1] == np.inf:
-            end = self.R[-1] if self.convex else 0.0  # a local search may end at a larger rate
-            below = np.where(rate <= end, np.maximum(below, self.bound[-1]), below)
-        return below
+        below = self.sloped(rate)
+        end = self.R[-1] if self.convex else 0.0  # a local search may end at a larger rate
+        level = (rate <= end) & (self.beta[-1] == np.inf)
+        return np.where(level, np.maximum(below, self.bound[-1]), below)
 
-    def _sloped(self, rate: Array) -> Array:
+    def sloped(self, rate: Array) -> Array:
         """Return the greatest lower bound of all tangents but an upright one."""
         below = np.full(rate.shape, -np.inf)
         with np.errstate(over="ignore"):  # at a rate beyond measure a tangent says nothing
@@ -627,7 +566,7 @@ class Sandwich:
         """Return rates, rising, each with the least D reached up to it."""
         order = np.lexsort((self.D, self.R))
         R, first = np.unique(self.R[order], return_index=True)
-        return R, np.minimum.accumulate(self.D[order])[first]
+        return locked(R), locked(np.minimum.accumulate(self.D[order])[first])
 
     def corners(self) -> tuple[Array, Array]:
         """Return T between each point and the next, at a rate between theirs.
@@ -635,21 +574,9 @@ class Sandwich:
         Beside an upright tangent T is the limit from the right, where the bound jumps.
         """
         rise, run = np.diff(self.bound), np.diff(self.beta)
-        upright = np.isinf(run)
-        R = np.where(upright, self.R[1:], rise / np.where(upright, 1.0, run))
-        R = np.clip(R, np.minimum(self.R[1:], self.R[:-1]), np.maximum(self.R[1:], self.R[:-1]))
-        return R, self._sloped(R)
-
-    def outline(self) -> tuple[Array, Array, Array]:
-        """Return rates, rising, with both bounds, straight between them; a step is two of them."""
-        rates = np.unique(np.concatenate([self.R, self.corners()[0]]))
-        if self.convex:
-            return rates, self._sloped(rates), self.upper(rates)
-        R, D = self.reached()
-        before = D[np.maximum(np.searchsorted(R, rates) - 1, 0)]
-        steps = np.stack([before, self.upper(rates)], axis=1).ravel()
-        rates = np.repeat(rates, 2)
-        return rates, self._sloped(rates), steps
+        R = np.divide(rise, run, out=self.R[1:].copy(), where=np.isfinite(run))
+        R = np.clip(R, *np.sort([self.R[1:], self.R[:-1]], axis=0))
+        return R, self.sloped(R)
 
     def widths(self) -> Array:
         """Return the distance of T from the chord above it, for each chord.
@@ -661,7 +588,7 @@ class Sandwich:
         across, up = float(np.ptp(self.R)) or 1.0, float(np.ptp(self.D)) or 1.0
         if not self.convex:
             R, D = self.reached()
-            return np.maximum(D[:-1] - self._sloped(R[1:]), 0.0) / up
+            return np.maximum(D[:-1] - self.sloped(R[1:]), 0.0) / up
         R, D = self.corners()
         height = np.maximum(self.upper(R) - D, 0.0) / up
         run, rise = np.abs(np.diff(self.R)) / across, np.diff(self.D) / up
@@ -670,35 +597,30 @@ class Sandwich:
 
     def slopes(self) -> Array:
         """Return the β of the chord between each point and the next, NaN where there is none."""
-        run = self.R[:-1] - self.R[1:]
-        rise = np.diff(self.D)
-        sloped = (run > 0) & (rise > 0)
-        return np.where(sloped, rise / np.where(sloped, run, 1.0), np.nan)
+        run, rise = -np.diff(self.R), np.diff(self.D)
+        return np.divide(rise, run, out=np.full_like(run, np.nan), where=(run > 0) & (rise > 0))
 
     def arc(self, rate: Array) -> Array:
         """Return D at a rate, on the parabolas that touch both tangents between two points."""
-        R = np.minimum.accumulate(self.R)
-        i = np.clip(np.searchsorted(-R, -rate), 1, R.size - 1)
-        T, height = self.corners()
-        t = _share(R[i - 1], T[i - 1], R[i], rate)
-        return _blend(self.D[i - 1], height[i - 1], self.D[i], t)
+        R, D = self.corners()
+        return _arc((-self.R, -R), (self.D, D), -rate)
 
     def arc_inverse(self, distortion: Array) -> Array:
         """Return R at a distortion, on the same parabolas."""
-        D = np.maximum.accumulate(self.D)
-        i = np.clip(np.searchsorted(D, distortion), 1, D.size - 1)
-        T, height = self.corners()
-        t = _share(D[i - 1], height[i - 1], D[i], distortion)
-        return _blend(self.R[i - 1], T[i - 1], self.R[i], t)
+        R, D = self.corners()
+        return -_arc((self.D, D), (-self.R, -R), distortion)
 
 
-def _share(a: Array, b: Array, c: Array, x: Array) -> Array:
-    """Return the t in [0, 1] at which (1 − t)² a + 2t(1 − t) b + t² c is x; b lies between."""
+def _arc(known: tuple[Array, Array], sought: tuple[Array, Array], x: Array) -> Array:
+    """Return y at x where (1 − t)² a + 2t(1 − t) b + t² c has x of `known` and y of `sought`.
+
+    Both rise, and hold the points, the ends a and c, and the corners b between them.
+    """
+    ends = np.maximum.accumulate(known[0])
+    i = np.clip(np.searchsorted(ends, x), 1, ends.size - 1)
+    a, b, c = ends[i - 1], known[1][i - 1], ends[i]
     first, curve = b - a, a - 2 * b + c
-    root = np.sqrt(np.maximum(first**2 + curve * (x - a), 0.0))
-    below = first + np.copysign(root, c - a)
-    return np.clip(np.divide(x - a, below, out=np.zeros_like(below), where=below != 0), 0.0, 1.0)
-
-
-def _blend(a: Array, b: Array, c: Array, t: Array) -> Array:
+    below = first + np.copysign(np.sqrt(np.maximum(first**2 + curve * (x - a), 0.0)), c - a)
+    t = np.clip(np.divide(x - a, below, out=np.zeros_like(below), where=below != 0), 0.0, 1.0)
+    a, b, c = sought[0][i - 1], sought[1][i - 1], sought[0][i]
     return np.asarray((1 - t) ** 2 * a + 2 * t * (1 - t) * b + t**2 * c)

@@ -16,20 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import entr, xlogy
 
-from .checks import (
-    Array,
-    ReadOnly,
-    as_array,
-    as_count,
-    as_distribution,
-    as_number,
-    as_rng,
-    as_table,
-    frozen,
-    has_shape,
-    locked,
-    non_negative,
-)
+from . import checks
+from .checks import Array, Seed, as_distribution, as_table, frozen, has_shape, locked, table_over
 
 COARSE = 1e-290
 """A mass below it is too near the denormals to divide by: the row would not sum to 1."""
@@ -104,10 +92,9 @@ def kl_divergence(p: ArrayLike, q: ArrayLike) -> float:
     ----------
     Kullback and Leibler, *On Information and Sufficiency* (1951), equation 2.4.
     """
-    first = as_distribution("p", p, ndim=None)
-    second = as_distribution("q", q, ndim=None)
-    has_shape("q", second, first.shape)
-    return max(0.0, float(relative_entropy_terms(first, second).sum()))
+    p, q = as_distribution("p", p, ndim=None), as_distribution("q", q, ndim=None)
+    has_shape("q", q, p.shape)
+    return max(0.0, float(relative_entropy_terms(p, q).sum()))
 
 
 def mutual_information(joint: ArrayLike) -> float:
@@ -150,11 +137,10 @@ def expectation(joint: Array, values: Array) -> float:
     """Return Σ joint · values, where a pair of mass 0 adds nothing even at ±∞."""
     total = float(np.vdot(joint, values))
     if np.isnan(total):  # some rows at a time, to need no third table
-        parts = [slice(k, k + 1024) for k in range(0, len(joint), 1024)]
-        total = sum(
-            float(np.vdot(joint[part], np.where(joint[part] > 0, values[part], 0)))
-            for part in parts
-        )
+        total = 0.0
+        for k in range(0, len(joint), 1024):
+            part = joint[k : k + 1024]
+            total += float(np.vdot(part, np.where(part > 0, values[k : k + 1024], 0)))
     return total + 0.0
 
 
@@ -199,9 +185,9 @@ def normalize(x: ArrayLike, axis: int = -1) -> Array:
     array([[0.25, 0.75],
            [0.5 , 0.5 ]])
     """
-    array = as_array("x", x)
-    non_negative("x", array)
-    axis = as_count("axis", axis, low=-array.ndim)
+    array = checks.as_array("x", x)
+    checks.non_negative("x", array)
+    axis = checks.as_count("axis", axis, low=-array.ndim)
     if axis >= array.ndim:
         raise ValueError(f"axis is {axis}, but x has {array.ndim} axes; the last is -1")
     scaled = array / max(float(array.max()), SMALLEST)  # so that no sum overflows or is denormal
@@ -244,7 +230,7 @@ def best_marginal(p: ArrayLike, e: ArrayLike) -> Array:
     Alemi et al., *Fixing a Broken ELBO* (2018), section 2.2.
     """
     p = as_distribution("p", p)
-    return induced(p, _table_over("e", e, p.size))
+    return induced(p, table_over("e", e, p))
 
 
 def best_decoder(p: ArrayLike, e: ArrayLike) -> Array:
@@ -281,7 +267,7 @@ def best_decoder(p: ArrayLike, e: ArrayLike) -> Array:
     Alemi et al., *Fixing a Broken ELBO* (2018), section 2.2.
     """
     p = as_distribution("p", p)
-    return posterior(p, _table_over("e", e, p.size))
+    return posterior(p, table_over("e", e, p))
 
 
 def induced(p: Array, e: Array) -> Array:
@@ -315,20 +301,12 @@ def _faint_posterior(p: Array, e: Array) -> Array:
     with np.errstate(divide="ignore"):
         logs = (np.log(p)[:, None] + np.log(e)).T
     top = logs.max(axis=1, keepdims=True)
-    dead = top == -np.inf
-    rows = np.exp(logs - np.where(dead, 0.0, top))
-    return np.where(dead, p, rows / np.where(dead, 1.0, rows.sum(axis=1, keepdims=True)))
+    return conditional(np.exp(logs - np.where(top == -np.inf, 0.0, top)), p)
 
 
 def _allowed(p: Array, e: Array) -> NDArray[np.bool_]:
     # Support is read off the factors, because their products may underflow to 0.
     return (e > 0) & (p > 0)[:, None]
-
-
-def _table_over(name: str, table: ArrayLike, n_rows: int) -> Array:
-    array = as_table(name, table)
-    has_shape(name, array, (n_rows, array.shape[1]))
-    return array
 
 
 def best_encoder(d: ArrayLike, m: ArrayLike, beta: float) -> Array:
@@ -367,9 +345,8 @@ def best_encoder(d: ArrayLike, m: ArrayLike, beta: float) -> Array:
     Blahut (1972), theorem 6; Alemi et al., *Fixing a Broken ELBO* (2018), equation 6.
     """
     m = as_distribution("m", m)
-    table = as_table("d", d)
-    as_table("d", table, shape=(m.size, table.shape[1]))
-    return respond(as_log_cost(table), m, as_number("beta", beta, low=0))[0]
+    cost = as_log_cost(table_over("d", d, m))
+    return respond(cost, m, checks.as_number("beta", beta, low=0))[0]
 
 
 def as_log_cost(d: Array) -> Array:
@@ -381,13 +358,11 @@ def as_log_cost(d: Array) -> Array:
 def respond(cost: Array, m: Array, beta: float) -> tuple[Array, Array]:
     """Return the best encoder and log g for checked tables."""
     live = np.flatnonzero(m)
-    every = live.size == m.size
-    e, log_g = _softmax(cost if every else cost[:, live], m[live], beta)
-    if every:
-        return e, log_g
-    full = np.zeros(cost.shape)
-    full[:, live] = e
-    return full, log_g
+    if live.size == m.size:
+        return _softmax(cost, m, beta)
+    e = np.zeros(cost.shape)
+    e[:, live], log_g = _softmax(cost[:, live], m[live], beta)
+    return e, log_g
 
 
 def _softmax(cost: Array, m: Array, beta: float) -> tuple[Array, Array]:
@@ -424,7 +399,7 @@ class Pictured:
         return bytes(import_module(".plotting", __package__).png(self))
 
 
-class Tables(Pictured, ReadOnly):
+class Tables(Pictured, checks.ReadOnly):
     """All that follows from the tables p, e, d and m of a `Model` or a `Solution`."""
 
     if TYPE_CHECKING:
@@ -592,12 +567,7 @@ class Model(Tables):
 
     @classmethod
     def random(
-        cls,
-        p: ArrayLike,
-        n_z: int,
-        *,
-        rng: int | np.random.Generator | None = None,
-        concentration: float = 1.0,
+        cls, p: ArrayLike, n_z: int, *, rng: Seed | None = None, concentration: float = 1.0
     ) -> Model:
         """Draw e, d and m at random, each row from a symmetric Dirichlet distribution.
 
@@ -622,10 +592,11 @@ class Model(Tables):
         >>> Model.random([0.5, 0.5], 3, rng=0).n_z
         3
         """
-        p = as_distribution("p", p)
-        n_z = as_count("n_z", n_z)
-        generator = as_rng(rng)
-        concentration = as_number("concentration", concentration, low=0, high=1e300, open_low=True)
+        p, n_z = as_distribution("p", p), checks.as_count("n_z", n_z)
+        generator = checks.as_rng(rng)
+        concentration = checks.as_number(
+            "concentration", concentration, low=0, high=1e300, open_low=True
+        )
 
         def rows(n: int, k: int) -> Array:
             return generator.dirichlet(np.full(k, concentration), size=n)

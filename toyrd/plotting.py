@@ -375,14 +375,10 @@ def plot_frontier(
     one, of_D = (nat, unit) if frontier.unit == "nats" else (1.0, frontier.unit)
     (R, D), (rates, low, high) = frontier.reached, frontier.outline
     stairs = "steps-pre" if swap else "steps-post"
-    style = {
-        "marker": ".",
-        "linewidth": 1.2,
-        "drawstyle": "default" if frontier.convex else stairs,
-    }
+    drawn = {"drawstyle": "default" if frontier.convex else stairs, **options}
     points = {f"rate R ({unit})": R / nat, f"distortion D ({of_D})": D / one}
     (x, across), (y, up) = sorted(points.items(), reverse=not swap)
-    (line,) = ax.plot(across, up, **{**style, **options})
+    (line,) = ax.plot(across, up, **{"marker": ".", "linewidth": 1.2, **drawn})
     name = f"bounds of {options['label']}" if "label" in options else "bounds"
     fill = ax.fill_betweenx if swap else ax.fill_between
     fill(rates / nat, low / one, high / one, color=line.get_color(), alpha=0.25, lw=0, label=name)

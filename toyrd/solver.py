@@ -12,19 +12,9 @@ from typing import cast
 import numpy as np
 from numpy.typing import ArrayLike
 
+from . import checks
 from .alternation import Callback, LocalCurve
-from .checks import (
-    Array,
-    as_callback,
-    as_cost,
-    as_count,
-    as_distribution,
-    as_number,
-    as_rng,
-    as_table,
-    has_shape,
-    one_width,
-)
+from .checks import Array, Seed, as_cost, as_distribution
 from .curve import Curve, Solution, Target
 from .family import Decoder, FamilyCurve, GlobalFamily, as_decoder
 from .free import FreeCurve
@@ -34,7 +24,6 @@ from .table import TableCurve
 
 def curve_for(
     p: Array,
-    *,
     decoder: Decoder = None,
     cost: ArrayLike | None = None,
     marginal: ArrayLike | None = None,
@@ -42,7 +31,7 @@ def curve_for(
     start: ArrayLike | str | None = None,
     starts: int = 4,
     prefer: ArrayLike | None = None,
-    rng: int | np.random.Generator = 0,
+    rng: Seed = 0,
     tol: float | None = None,
     max_iter: int | None = None,
     callback: Callback | None = None,
@@ -58,15 +47,12 @@ def curve_for(
     choice = None if prefer is None else as_cost("prefer", prefer, p)
     name = "decoder" if cost is None else "cost"
     tables = {name: table, "marginal": fixed, "start": first, "prefer": choice}
-    width = one_width(p.size, n_z, **tables)
-    cap = None if max_iter is None else as_count("max_iter", max_iter)
+    width = checks.one_width(p.size, n_z, **tables)
+    cap = None if max_iter is None else checks.as_count("max_iter", max_iter)
     unbounded = isinstance(table, GlobalFamily) and n_z is None and fixed is None
-    tol = (
-        (1e-8 if unbounded else 1e-10)
-        if tol is None
-        else as_number("tol", tol, low=0, open_low=True)
-    )
-    starts, generator = as_count("starts", starts), as_rng(rng)
+    tol = (1e-8 if unbounded else 1e-10) if tol is None else tol
+    tol = checks.as_number("tol", tol, low=0, open_low=True)
+    starts, generator = checks.as_count("starts", starts), checks.as_rng(rng)
     if generator is rng:  # one's own generator gives other starts the next time
         (generator,) = generator.spawn(1)
     free = table is None and fixed is None and start is None
@@ -76,24 +62,14 @@ def curve_for(
             "and start are free; leave it out"
         )
     if free:
-        return FreeCurve(p, width, prefer=choice, tol=tol)
+        return FreeCurve(p, width, choice, tol)
     if isinstance(table, np.ndarray) and start is None:
         price, own = (as_log_cost(table), table) if cost is None else (table, None)
         return TableCurve(p, price, decoder=own, marginal=fixed, tol=tol, max_iter=cap)
     if isinstance(table, GlobalFamily) and unbounded and start is None:
         return FamilyCurve(p, table, tol=tol, max_iter=cap)
-    return LocalCurve(
-        p=p,
-        decoder=table,
-        marginal=fixed,
-        n_z=width,
-        start=first,
-        starts=starts,
-        rng=generator,
-        tol=tol,
-        max_iter=cap,
-        callback=as_callback(callback),
-    )
+    callback = checks.as_callback(callback)
+    return LocalCurve(p, table, fixed, width, first, starts, generator, tol, cap, callback)
 
 
 def solve(
@@ -109,7 +85,7 @@ def solve(
     start: ArrayLike | str | None = None,
     starts: int = 4,
     prefer: ArrayLike | None = None,
-    rng: int | np.random.Generator = 0,
+    rng: Seed = 0,
     tol: float | None = None,
     max_iter: int | None = None,
     callback: Callback | None = None,
@@ -188,18 +164,7 @@ def solve(
     if prefer is not None and target.name == "beta":
         raise ValueError("prefer picks among the optima of a rate or a distortion; leave it out")
     curve = curve_for(
-        p,
-        decoder=decoder,
-        cost=cost,
-        marginal=marginal,
-        n_z=n_z,
-        start=start,
-        starts=starts,
-        prefer=prefer,
-        rng=rng,
-        tol=tol,
-        max_iter=max_iter,
-        callback=callback,
+        p, decoder, cost, marginal, n_z, start, starts, prefer, rng, tol, max_iter, callback
     )
     return curve.solve(target)
 
@@ -214,7 +179,7 @@ def alternate(
     marginal: ArrayLike | None = None,
     n_z: int | None = None,
     start: ArrayLike | str | None = None,
-    rng: int | np.random.Generator = 0,
+    rng: Seed = 0,
 ) -> Iterator[Solution]:
     """Yield the model after each alternating update, for ever: m, then e, then d.
 
@@ -253,10 +218,8 @@ def alternate(
     """
     p = as_distribution("p", p)
     target = Target.of(beta=beta, rate=rate, distortion=distortion)
-    named = "smooth" if start is None else start
-    curve = curve_for(
-        p, decoder=decoder, marginal=marginal, n_z=n_z, start=named, starts=1, rng=rng
-    )
+    start = "smooth" if start is None else start
+    curve = curve_for(p, decoder, None, marginal, n_z, start, starts=1, rng=rng)
     return cast(LocalCurve, curve).watch(target)
 
 
@@ -266,6 +229,4 @@ def _as_start(start: ArrayLike | str | None, p: Array) -> Array | str | None:
         return start
     if isinstance(start, str):
         raise ValueError(f"start is {start!r}, but must be 'smooth', 'random' or an encoder table")
-    table = as_table("start", start)
-    has_shape("start", table, (p.size, table.shape[1]))
-    return table
+    return checks.table_over("start", start, p)

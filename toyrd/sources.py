@@ -14,26 +14,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
-from .checks import (
-    Array,
-    ReadOnly,
-    as_array,
-    as_count,
-    as_distribution,
-    as_number,
-    as_rng,
-    as_table,
-    frozen,
-    has_shape,
-    locked,
-    no_nan,
-)
+from . import checks
+from .checks import Array, Seed, as_array, as_count, as_distribution, frozen, has_shape, locked
 from .gaussian import FAR, log_bins
 from .model import Model, mutual_information, posterior
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
-class Source(ReadOnly):
+class Source(checks.ReadOnly):
     """A data distribution with its true latent: p(x) = Σ_z* p(z*) p(x|z*).
 
     Parameters
@@ -79,7 +67,7 @@ class Source(ReadOnly):
         widths: ArrayLike | None = None,
         images: ArrayLike | None = None,
     ) -> None:
-        rows = as_table("p_x_given_z", p_x_given_z)
+        rows = checks.as_table("p_x_given_z", p_x_given_z)
         k, n_x = rows.shape
         fields = {"p_z": as_distribution("p_z", p_z), "p_x_given_z": rows}
         has_shape("p_z", fields["p_z"], (k,))
@@ -211,9 +199,7 @@ class Source(ReadOnly):
 
     def _latent_given_truth(self, e: ArrayLike) -> Array:
         """Return P(z|z*), shape (k, n_z)."""
-        table = as_table("e", e)
-        has_shape("e", table, (self.p.size, table.shape[1]))
-        return np.asarray(self.p_x_given_z @ table)
+        return np.asarray(self.p_x_given_z @ checks.table_over("e", e, self.p))
 
 
 def _described(name: str, value: ArrayLike | None, n: int, ndim: int) -> Array:
@@ -222,7 +208,7 @@ def _described(name: str, value: ArrayLike | None, n: int, ndim: int) -> Array:
         return np.empty(0)
     array = as_array(name, value, ndim=ndim)
     has_shape(name, array, (n, *array.shape[1:]))
-    no_nan(name, array)
+    checks.no_nan(name, array)
     return array
 
 
@@ -276,7 +262,7 @@ def toy_source(
     for name, array, low in (("means", centres, -FAR), ("widths", spread, 1 / FAR)):
         has_shape(name, array, p_z.shape)
         for i, value in enumerate(array):
-            as_number(f"{name}[{i}]", value, low=low, high=FAR)
+            checks.as_number(f"{name}[{i}]", value, low=low, high=FAR)
 
     def scaled(log_factor: float) -> Source:
         wide = spread * np.exp(log_factor)
@@ -285,7 +271,7 @@ def toy_source(
 
     if information is None:
         return scaled(0.0)
-    return scaled(_factor(scaled, as_number("information", information, low=0)))
+    return scaled(_factor(scaled, checks.as_number("information", information, low=0)))
 
 
 def _factor(scaled: Callable[[float], Source], information: float) -> float:
@@ -307,7 +293,7 @@ def _factor(scaled: Callable[[float], Source], information: float) -> float:
     return float(brentq(excess, *bracket, xtol=1e-15, rtol=1e-15))
 
 
-def empirical(p: ArrayLike, n: int, *, rng: int | np.random.Generator | None = None) -> Array:
+def empirical(p: ArrayLike, n: int, *, rng: Seed | None = None) -> Array:
     """Draw n samples from p and return their frequencies, p̂(x) = count(x) / n.
 
     Parameters
@@ -341,7 +327,7 @@ def empirical(p: ArrayLike, n: int, *, rng: int | np.random.Generator | None = N
     ----------
     Alemi and Fischer, *TherML* (2018), the 50-sample variant of the toy.
     """
-    counts = as_rng(rng).multinomial(as_count("n", n), as_distribution("p", p))
+    counts = checks.as_rng(rng).multinomial(as_count("n", n), as_distribution("p", p))
     return locked(counts / n)
 
 
@@ -382,7 +368,7 @@ def bars_and_stripes(n: int, *, flip: float = 0.05) -> Source:
     n = as_count("n", n)
     if n > 4:
         raise ValueError(f"n is {n}, but 2^(n²) images fit in memory only up to n = 4")
-    flip = as_number("flip", flip, low=0, high=0.5)
+    flip = checks.as_number("flip", flip, low=0, high=0.5)
     pixels, lines = _bits(n * n), _bits(n)
     stripes, bars = np.repeat(lines, n, axis=1), np.tile(lines, (1, n))
     patterns = np.unique(np.concatenate([stripes, bars]), axis=0)
