@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from layout import assert_apart
+from layout import assert_legible
 
 from toyrd import Status, bars_and_stripes, toy_source
 from toyrd.appendix_e import AppendixE
@@ -201,10 +201,7 @@ def test_the_hull_is_convex_below_all_points_and_pareto_points_are_not_beaten(ro
 def test_classes_are_drawn_where_they_are_and_nothing_overlaps(data, results):
     panel = as_panel(data, results)
     figure = draw_panels([panel, panel])
-    figure.draw_without_rendering()
-    boxes = [ax.get_tightbbox() for ax in figure.axes]
-    boxes += [one.get_window_extent() for one in (*figure.legends, *figure.texts)]
-    assert_apart(boxes, figure.bbox)
+    assert_legible(figure)
     plane, excess = figure.axes[:2]
     for name in NAMES:
         for ax, above in ((plane, False), (excess, True)):
