@@ -4,6 +4,7 @@ import itertools
 import math
 import warnings
 from decimal import Decimal
+from types import SimpleNamespace
 
 import exact_curve
 import numpy as np
@@ -22,7 +23,7 @@ from problems import (
     problems,
 )
 
-from toyrd import ConvergenceWarning, frontier, rate_distortion, solve
+from toyrd import ConvergenceWarning, check, frontier, rate_distortion, solve
 from toyrd.curve import Solution, Status
 
 law = settings(deadline=None, max_examples=30)
@@ -458,3 +459,42 @@ def test_masses_that_all_but_vanish_are_certified():
         point = rate_distortion(p, cost, beta=beta, tol=1e-13)
         assert point.converged
         assert near(0, 1e-11) == point.R
+
+
+# A certificate may be computed again
+
+
+@pytest.mark.parametrize("target", [{"beta": 0.01}, {"rate": 0.7}, {"distortion": 0.005}])
+def test_a_certificate_is_computed_again_from_p_cost_m_and_beta(target):
+    """Bound and gap of `check` are those of the answer, but for its room for rounding."""
+    answer = rate_distortion(TOY.p, SQUARES, **target)
+    bound, gap = check(answer)
+    assert bound == near(answer.lower_bound, 1e-11)
+    assert gap <= answer.gap + 1e-11
+
+
+def test_a_certificate_without_a_slope_is_refused():
+    for beta in (0, INF):
+        with pytest.raises(ValueError, match="0 < beta < inf"):
+            check(rate_distortion(HALF, BINARY, beta=beta))
+
+
+def test_a_search_that_may_take_one_step_keeps_to_the_target(monkeypatch):
+    """Its answer is one side of the target, and the tangent of the other side bounds it."""
+    monkeypatch.setattr("toyrd.table.MOST", 1)
+    for name, value in (("rate", 0.7), ("distortion", 0.005)):
+        answer = rate_distortion(TOY.p, SQUARES, **{name: value})
+        D, R = answer.D, answer.R
+        assert (R if name == "rate" else D) <= value + 1e-10
+        monkeypatch.undo()
+        best = rate_distortion(TOY.p, SQUARES, **{name: value})
+        assert answer.lower_bound <= best.objective <= answer.objective + 1e-10
+        monkeypatch.setattr("toyrd.table.MOST", 1)
+
+
+def test_where_the_linear_programme_fails_the_least_rate_stands(monkeypatch):
+    monkeypatch.setattr("toyrd.table.linprog", lambda *_, **__: SimpleNamespace(x=None))
+    cost = [[0, INF, 1], [INF, 0, 1], [1, 1, INF]]
+    answer = rate_distortion([0.3, 0.3, 0.4], cost, beta=INF)
+    assert answer.status is Status.CERTIFIED
+    assert near(rate_distortion([0.3, 0.3, 0.4], cost, beta=1e6).R, 1e-5) == answer.R

@@ -26,8 +26,8 @@ FARTHEST = 30.0
 SOFT = 2.0
 """Log-odds of an image's pixels where the ascent of c starts: certain ones would never move."""
 
-NOISY = 3.0
-"""Log-odds of an image with noise in the dictionary: a pixel in twenty is flipped."""
+NOISY, MOST = 3.0, 4096
+"""Log-odds of an image with noise in the dictionary, and the symbols that it may have."""
 
 ROOM = 1 << 22
 """Entries of a table of rows in an ascent of c: with more images it starts from fewer."""
@@ -274,6 +274,11 @@ class BernoulliDecoder(ReadOnly):
 
     def dictionary(self) -> Array:
         """Return log-odds to start from: an even row, and each image, for certain and less so."""
+        if self.n_x > MOST:
+            raise ValueError(
+                f"decoder has {self.n_x} symbols, but any number of rows is solved for up to "
+                f"{MOST} only; give n_z, the number of latents"
+            )
         even, signs = np.zeros(len(self._pixels) - 1), self._signs()
         return np.vstack([even, np.inf * signs, NOISY * signs])
 
@@ -296,7 +301,8 @@ class BernoulliDecoder(ReadOnly):
         listed = log_weight[: len(self.images)]
         if beta <= 1:
             high = np.inf * self._signs()[listed > np.log1p(goal)]
-            return Bound(float(np.exp(log_weight.max())), high, True)
+            with np.errstate(over="ignore"):
+                return Bound(float(np.exp(log_weight.max())), high, True)
         most = max(64, ROOM // self.n_x)
         starts = SOFT * self._signs()[np.argsort(-listed, kind="stable")[:most]]
         return searched(self, starts, log_weight, beta, goal, most=most)

@@ -24,8 +24,9 @@ MOST = 25_000_000
 STARTS, STEPS = 40, 2000
 """From how many rows c is climbed, and in how many steps, at the most."""
 
-LEAST, PACE = 1e-14, 1000.0
-"""A step of an ascent gains LEAST in log c, and so much that PACE such steps bring it to 0."""
+LEAST, SHARE, PACE = 1e-14, 1e-3, 1000.0
+"""An ascent goes on while a step gains more in log c than LEAST and than a SHARE of it, and so
+much that PACE such steps would bring c to 1."""
 
 LARGE = 1e300
 """Below minus it a logarithm counts as that."""
@@ -90,13 +91,11 @@ class ConcaveRows(ABC):
     (0.867, 0, True)
     """
 
-    sums_to_one = False
+    box: Array
+    """Lowest and highest parameters, shape (2, k)."""
 
-    @property
-    @abstractmethod
-    def box(self) -> Array:
-        """Lowest and highest parameters, shape (2, k)."""
-        ...
+    sums_to_one = False
+    """Whether rows are distributions."""
 
     @abstractmethod
     def log_rows(self, parameters: Array) -> Array:
@@ -173,18 +172,17 @@ class ConcaveRows(ABC):
         self, cells: Cells, log_weight: Array, beta: float, goal: float
     ) -> tuple[Array, Array]:
         """Return for each cell an upper bound on c − 1, and c − 1 at its centre."""
-        power = np.exp(log_weight + cells.log_d / beta)
-        value = power.sum(axis=1) - 1
         with np.errstate(over="ignore", invalid="ignore"):
+            power = np.exp(log_weight + cells.log_d / beta)
             exponents = log_weight + (cells.log_d[:, None] + cells.moves) / beta
             upper = np.exp(exponents).sum(axis=2).max(axis=1) - 1
-        upper[np.isnan(upper)] = np.inf
-        if self.sums_to_one:
-            value = (power - np.exp(cells.log_d)).sum(axis=1)
+            upper[np.isnan(upper)] = np.inf
+            if not self.sums_to_one:
+                return upper, power.sum(axis=1) - 1
             above = np.flatnonzero(upper > goal)
             finer = _taylor(Cells(*(part[above] for part in cells)), log_weight, beta)
             upper[above] = np.fmin(upper[above], finer)
-        return upper, value
+            return upper, (power - np.exp(cells.log_d)).sum(axis=1)
 
 
 def _taylor(cells: Cells, log_weight: Array, beta: float) -> Array:
@@ -200,14 +198,13 @@ def _taylor(cells: Cells, log_weight: Array, beta: float) -> Array:
     s, log_d, moves, kappa = 1 / beta, cells.log_d, cells.moves, cells.kappa
     row, power = np.exp(log_d), np.exp(log_weight + s * log_d)
     linear = (moves * (s * power - row)[:, None]).sum(axis=2).max(axis=1)
-    with np.errstate(over="ignore", invalid="ignore"):
-        top, bottom = log_d + moves.max(axis=1), log_d + moves.min(axis=1) - kappa
-        ends = (s - 1) * bottom, (s - 1) * top
-        falling = -np.expm1(log_weight + np.log(s) + np.minimum(*ends))  # −f' / exp ℓ
-        bending = np.expm1(log_weight + 2 * np.log(s) + np.maximum(*ends))  # f'' / exp ℓ
-        rest = kappa * np.maximum(falling, 0)
-        rest += 0.5 * (moves**2).max(axis=1) * np.maximum(bending, 0)
-        return np.asarray((power - row).sum(axis=1) + linear + (np.exp(top) * rest).sum(axis=1))
+    top, bottom = log_d + moves.max(axis=1), log_d + moves.min(axis=1) - kappa
+    ends = (s - 1) * bottom, (s - 1) * top
+    falling = -np.expm1(log_weight + np.log(s) + np.minimum(*ends))  # −f' / exp ℓ
+    bending = np.expm1(log_weight + 2 * np.log(s) + np.maximum(*ends))  # f'' / exp ℓ
+    rest = kappa * np.maximum(falling, 0)
+    rest += 0.5 * (moves**2).max(axis=1) * np.maximum(bending, 0)
+    return np.asarray((power - row).sum(axis=1) + linear + (np.exp(top) * rest).sum(axis=1))
 
 
 def as_masses(joint: ArrayLike, n_x: int) -> Array:
@@ -233,7 +230,9 @@ def searched(
     theta, log_c = ascend(family, first[:most], log_weight, beta)
     best = np.argsort(-log_c, kind="stable")
     best = best[_distinct(np.exp(family.log_rows(theta[best])))]
-    return Bound(float(np.exp(log_c.max())), theta[best[log_c[best] > np.log1p(goal)]], False)
+    with np.errstate(over="ignore"):
+        top = float(np.exp(log_c.max()))
+    return Bound(top, theta[best[log_c[best] > np.log1p(goal)]], False)
 
 
 def ascend(family: Fitted, theta: Array, log_weight: Array, beta: float) -> tuple[Array, Array]:
@@ -243,23 +242,29 @@ def ascend(family: Fitted, theta: Array, log_weight: Array, beta: float) -> tupl
 
     .. math:: \log c(θ') ≥ \log c(θ) + Σ q (ℓ_{θ'} - ℓ_θ) / β.
 
-    A row stops where it gains no more, or so little that PACE such steps would not bring c to 1.
+    A row stops where it gains too little; of rows that meet on the way, one goes on, and the
+    others get log c = −∞.
     """
-    theta, log_c, live = theta.copy(), np.full(len(theta), -np.inf), np.arange(len(theta))
-    for step in range(STEPS):
+    theta, log_c, live, steps = (
+        theta.copy(),
+        np.full(len(theta), -np.inf),
+        np.arange(len(theta)),
+        0,
+    )
+    while True:
         q, now = _log_terms(family, theta[live], log_weight, beta)
         with np.errstate(invalid="ignore"):
             gain, log_c[live] = now - log_c[live], now
-        rising = np.flatnonzero((gain > LEAST) & (now + PACE * gain > 0))
-        if step % 10 == 9:  # rows that have met go on as one
+        worth = gain > np.maximum(LEAST, SHARE * now)
+        rising = np.flatnonzero(worth & (now + PACE * gain > 0))
+        if steps % 10 == 9:  # rows that have met go on as one
             kept = _distinct(q[rising])
             log_c[live[np.delete(rising, kept)]] = -np.inf
             rising = rising[kept]
-        live = live[rising]
-        if not live.size:
-            break
+        live, steps = live[rising], steps + 1
+        if not live.size or steps == STEPS:
+            return theta, log_c
         theta[live] = family.fit(q[rising], theta[live])
-    return theta, log_c
 
 
 def _distinct(rows: Array) -> NDArray[np.intp]:

@@ -358,7 +358,7 @@ class Search:
         self.found: dict[str, list[Known]] = {}
 
     def run(self, callback: Callable[..., object]) -> dict[str, list[Solution]]:
-        """Search class by class, then let every class learn from those that it holds."""
+        """Search class by class, then let each learn from those it holds, and a free encoder."""
         for name in ORDER:
             self.found[name] = []
             for i in range(len(self.betas)):
@@ -367,8 +367,8 @@ class Search:
                 callback(name, self.betas[i])
             self._sweep(name)
         for name, i in product(ORDER, range(len(self.betas))):
-            smaller = [self.found[other][i] for other in ORDER if _holds(name, other)]
-            self._improve(name, i, smaller)
+            others = [one for one in ORDER if _holds(name, one) or one == "+" + name[1:] != name]
+            self._improve(name, i, [self.found[other][i] for other in others])
         return {name: self.solved.get(name) or self._solutions(name) for name in NAMES}
 
     def _kept(self, name: str, i: int, x: Array, value: float) -> Known:
@@ -445,7 +445,7 @@ class Search:
             yield from self._covers(i, beta)
         if name[0] == "+" and beta <= 1:
             orders = [np.arange(data.p.size)]
-            for _ in range(MORE * self.starts if name[1] == "+" else 0):
+            for _ in range(2 * MORE * self.starts if name[1] == "+" else 0):
                 orders.append(self.rng.permutation(data.p.size))
             for order in orders:
                 yield free.tables(coupled(data.p, data.n_z, order).ravel(), beta)
@@ -644,7 +644,7 @@ SIGNS = """\
 The signs of a class are those of its encoder, decoder and marginal: − is simple, + is any table.
 Simple are encoders e(z|x) ∝ exp(−(w·x − b)²), decoders with rows d(x|z) that are Gaussian (toy)
 or have independent pixels (images), and marginals m(z) that are uniform. Lines join the best
-models of a class by mixing; classes that agree are drawn one inside the other. Grey: of all."""
+models of a class by mixing, the grey one those of all; classes that agree lie in one another."""
 
 
 def draw_panels(panels: Sequence[Panel], *, width: float = PAGE) -> Figure:

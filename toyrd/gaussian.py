@@ -12,15 +12,15 @@ from numpy.typing import ArrayLike
 from scipy.special import erfcx, ndtr
 
 from .cells import ConcaveRows, as_masses
-from .checks import Array, as_array, as_count, has_shape
+from .checks import Array, as_array, as_count, frozen, has_shape
 
 __all__ = ["GaussianDecoder", "log_bins"]
 
 STEPS = 100
 """Newton steps of a fit at the most."""
 
-TINY = 1e-300
-"""Least curvature, so that a flat direction can be divided by."""
+TINY, FLAT = 1e-300, 1e-12
+"""Least curvature of a flat direction, and share of a determinant that rounding may be."""
 
 ROUNDING = 1e-16
 """A gain of a fit, relative to its sum, that rounding hides."""
@@ -80,14 +80,10 @@ class GaussianDecoder(ConcaveRows):
         every = (-0.5, self.n_x - 0.5), (0.25, self.n_x)
         self.means = _interval("means", every[0] if means is None else means, -FAR)
         self.widths = _interval("widths", every[1] if widths is None else widths, 1 / FAR)
+        self.box = frozen(np.array([self.means, self.widths]).T)
 
     def __repr__(self) -> str:
         return f"GaussianDecoder({self.n_x}, means={self.means}, widths={self.widths})"
-
-    @property
-    def box(self) -> Array:
-        """Lowest and highest parameters, shape (2, 2)."""
-        return np.array([self.means, self.widths]).T
 
     def log_rows(self, parameters: ArrayLike) -> Array:
         """Compute ℓ = log d(x|z), shape (n_z, n_x), for rows (mean, width) of any box.
@@ -158,11 +154,15 @@ class GaussianDecoder(ConcaveRows):
         mass = weight.sum(axis=1, keepdims=True)
         weight = np.where(mass > 0, weight, weight.sum(axis=0))
         weight /= weight.sum(axis=1, keepdims=True)
+        theta = self._like(weight)
         if parameters is None:
-            return self._climbed(weight, self._like(weight))
+            return self._climbed(weight, theta)
         given = _as_rows(parameters)
-        has_shape("parameters", given, (len(weight), 2))
-        return np.where(mass > 0, self._climbed(weight, np.clip(given, *self.box)), given)
+        has_shape("parameters", given, theta.shape)
+        guess = np.clip(given, *self.box)
+        better = self._score(weight, guess) > self._score(weight, theta)
+        theta = self._climbed(weight, np.where(better[:, None], guess, theta))
+        return np.where(mass > 0, theta, given)
 
     def _like(self, weight: Array) -> Array:
         """Return the rows in the box whose moments are nearest to those of weights."""
@@ -176,19 +176,17 @@ class GaussianDecoder(ConcaveRows):
 
     def _climbed(self, weight: Array, theta: Array) -> Array:
         """Return theta after Newton steps, each shortened until it gains enough."""
-        share = np.ones(len(theta))
-        for _ in range(STEPS):
-            now, (step, slope) = self._score(weight, theta), self._step(weight, theta)
-            if (share * slope <= ROUNDING * np.maximum(1, np.abs(now))).all():
-                break
-            nu, s = share * step[0], 1 + share * step[1]
-            width = theta[:, 1] / s
-            tried = np.stack([theta[:, 0] + nu * width, width], axis=1)
+        share, steps = np.ones(len(theta)), 0
+        now, (step, slope) = self._score(weight, theta), self._step(weight, theta)
+        while (share * slope > ROUNDING * np.maximum(1, np.abs(now))).any() and steps < STEPS:
+            width = theta[:, 1] / (1 + share * step[1])
+            tried = np.stack([theta[:, 0] + share * step[0] * width, width], axis=1)
             tried = np.clip(tried, *self.box)
-            least = now + 0.1 * share * slope - 4 * ROUNDING * np.abs(now)
-            good = self._score(weight, tried) >= least
-            theta = np.where(good[:, None], tried, theta)
-            share = np.where(good, 1.0, share / 4)
+            after = self._score(weight, tried)
+            good = after >= now + 0.1 * share * slope - 4 * ROUNDING * np.abs(now)
+            theta, now = np.where(good[:, None], tried, theta), np.where(good, after, now)
+            share, steps = np.where(good, 1.0, share / 4), steps + 1
+            step, slope = self._step(weight, theta)
         return theta
 
     def _step(self, weight: Array, theta: Array) -> tuple[Array, Array]:
@@ -203,7 +201,8 @@ class GaussianDecoder(ConcaveRows):
         shortest, longest = theta[:, 1] / self.widths[1], theta[:, 1] / self.widths[0]
         back, ahead = (np.array(self.means)[:, None] - theta[:, 0]) / theta[:, 1]
         with np.errstate(all="ignore"):  # of a flat model
-            det = np.where(nn * ss > ns**2, nn * ss - ns**2, np.nan)
+            det = nn * ss - ns**2
+            det = np.where(det > FLAT * nn * ss, det, np.nan)
             found = [((ns * by_s - ss * by_nu) / det, 1 + (ns * by_nu - nn * by_s) / det)]
             for s in (shortest, longest):
                 nu = (by_nu + ns * (s - 1)) / -nn
@@ -217,7 +216,7 @@ class GaussianDecoder(ConcaveRows):
             held[1:] = True
             slope = nu * by_nu + (s - 1) * by_s
             value = slope + nn * nu**2 / 2 + ns * nu * (s - 1) + ss * (s - 1) ** 2 / 2
-        value = np.where(held & (value < np.inf), value, -np.inf)
+        value = np.where(held & (slope >= 0) & (value < np.inf), value, -np.inf)
         best = value.argmax(axis=0), np.arange(len(theta))
         return np.stack([nu[best], s[best] - 1]), slope[best]
 

@@ -68,14 +68,10 @@ class ClassDecoder(ConcaveRows):
         if not 2 <= self.k <= MOST:
             raise ValueError(f"y_given_x has {self.k} classes, but must have 2 to {MOST}")
         self.left = _left(self.y_given_x)
+        self.box = frozen(np.repeat([[-FAR], [FAR]], self.k - 1, axis=1))
 
     def __repr__(self) -> str:
         return f"ClassDecoder(n_x={self.n_x}, classes={self.k})"
-
-    @property
-    def box(self) -> Array:
-        """Lowest and highest logits, shape (2, k − 1)."""
-        return np.repeat([[-FAR], [FAR]], self.k - 1, axis=1)
 
     def predictions(self, parameters: Array) -> Array:
         """Return q(y), shape (n_z, k), for logits of shape (n_z, k − 1)."""

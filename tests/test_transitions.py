@@ -1,0 +1,165 @@
+"""Transitions: the β of births and deaths, against closed forms and stationarity."""
+
+import math
+
+import numpy as np
+import pytest
+from problems import BERGER, BINARY, ERASING, HALF, TOY, GeometricDecoder, geometric_source
+from scipy.optimize import brentq, minimize_scalar
+
+from toyrd import GaussianDecoder, rate_distortion
+from toyrd.family import FamilyCurve
+from toyrd.free import FreeCurve
+from toyrd.table import TableCurve
+from toyrd.transitions import transitions
+
+RETURNING = (
+    np.array([0.45, 0.05, 0.05, 0.45]),
+    np.array([[0, 1, 1, 2], [1, 0, 2.5e-3, 1], [1, 1.25e-3, 0, 1], [2, 1, 1, 0]]),
+)
+B12 = [0.00259760383, 0.489424254, 3.83240742, 4.98583864]
+
+
+def found(curve, *betas):
+    return transitions(curve, [curve.at(beta) for beta in betas])
+
+
+def returning():
+    """Return the transitions of B12 by its equations c = 1, with s = 1/β.
+
+    With letters 0, 1, 3 in use c(2) = ½ t⁻² + ½ t for t = exp(.00125 s), 1 at the golden ratio.
+    With 0 and 3, half each, g = ½ (1 + e⁻²ˢ) at the ends and e⁻ˢ between them. With 1 alone
+    g = exp(−cost(x, 1) s).
+    """
+
+    def middle(s):
+        ends = 0.9 / (0.5 * (math.exp(s) + math.exp(-s)))
+        return ends + 0.05 * math.exp(s) * (1 + math.exp(-0.00125 * s)) - 1
+
+    def end(s):
+        between = 0.05 * math.exp(-s) * (1 + math.exp(0.00125 * s))
+        return 0.45 * (math.exp(s) + math.exp(-s)) + between - 1
+
+    roots = brentq(middle, 1.9, 2.2), brentq(middle, 0.2, 0.3), brentq(end, 0.1, 0.3)
+    return [0.00125 / math.log((1 + math.sqrt(5)) / 2), *(1 / s for s in roots)]
+
+
+# Tables
+
+
+def test_a_letter_leaves_and_returns():
+    """B12, whose digits hold to a few parts in a million."""
+    answers = found(TableCurve(*RETURNING), 0.002, 0.1, 1.0, 4.0, 6.0)
+    betas = [one.beta for one in answers]
+    np.testing.assert_allclose(betas, B12, rtol=2e-6)
+    np.testing.assert_allclose(betas, returning(), rtol=1e-11)
+    assert [one.born for one in answers] == [True, True, False, True]
+    assert [int(one.column[0]) for one in answers] in ([2, 1, 1, 0], [2, 1, 1, 3])
+
+
+def test_a_second_letter_is_born_at_its_critical_slope():
+    """Hamming cost: at 1/β = log(p₀ / p₁)."""
+    (one,) = found(TableCurve(np.array([0.7, 0.3]), 1 - np.eye(2)), 0.5, 1.0, 2.0)
+    assert one.beta == pytest.approx(1 / math.log(7 / 3), rel=1e-12)
+    assert (one.column.tolist(), one.born) == ([1.0], True)
+
+
+def test_bergers_erasure_jumps_where_its_letters_tie():
+    """exp(−.3/β) = ½ (1 + exp(−1/β)): the two right letters, then the erasure alone."""
+    slope = brentq(lambda s: math.exp(-0.3 * s) - 0.5 * (1 + math.exp(-s)), 1.7, 1.9)
+    answers = found(TableCurve(np.array(HALF), BERGER), 0.4, 0.7)
+    assert [one.beta for one in answers] == pytest.approx([1 / slope] * len(answers), rel=1e-9)
+    assert {int(one.column[0]) for one in answers if one.born} <= {0, 1}
+
+
+def test_an_erasure_that_forbids_mistakes_jumps_at_the_slope_of_its_straight_piece():
+    answers = found(TableCurve(np.array(HALF), ERASING), 0.3, 0.6)
+    assert answers
+    expected = [0.3 / math.log(2)] * len(answers)
+    assert [one.beta for one in answers] == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_optimum_uses_a_letter_on_one_side_only():
+    """Just below it is in use, just above it is not, or the other way round."""
+    p, cost = RETURNING
+    for one in found(TableCurve(p, cost), 0.1, 1.0, 4.0):
+        letter = int(one.column[0])
+        sides = [one.beta * (1 + step) for step in (-1e-4, 1e-4)]
+        weights = [rate_distortion(p, cost, beta=beta, tol=1e-14).m[letter] for beta in sides]
+        assert [weight > 1e-9 for weight in weights] == [one.born, not one.born]
+
+
+@pytest.mark.parametrize("share", [0.6, 0.7, 0.8, 0.9])
+def test_a_point_at_a_transition_does_not_hide_it(share):
+    """Nothing is foretold from there; it is located to 1e-6 by halving."""
+    critical = 1 / math.log(share / (1 - share))
+    curve = TableCurve(np.array([share, 1 - share]), 1 - np.eye(2))
+    (one,) = found(curve, critical / 2, critical, 2 * critical)
+    assert one.beta == pytest.approx(critical, rel=1e-6)
+    assert one.born
+
+
+def test_symbols_that_never_occur_change_nothing():
+    p, cost = np.array([0.7, 0.0, 0.3]), np.array([[0.0, 1.0], [5, 5], [1, 0]])
+    (one,) = found(TableCurve(p, cost), 0.5, 2.0)
+    assert one.beta == pytest.approx(1 / math.log(7 / 3), rel=1e-12)
+
+
+def test_without_a_change_there_is_none():
+    curve = TableCurve(np.array([0.5, 0.5]), BINARY)
+    assert found(curve, 0.2, 0.5, 1.0) == ()
+    assert found(curve, 0.0, 0.5, math.inf) == ()
+    assert transitions(curve, []) == ()
+
+
+# Families
+
+
+def test_rows_of_the_toy_are_born():
+    """Theory §6: where one Gaussian row no longer does, and where two do not."""
+    answers = found(FamilyCurve(TOY.p, GaussianDecoder()), 2.5, 1.5, 1.1)
+    assert [one.beta for one in answers] == pytest.approx([1.215549041, 2.035168135], abs=1e-9)
+    assert all(one.born for one in answers)
+
+
+def test_a_row_is_born_where_c_reaches_one_elsewhere():
+    """One geometric row fits p best: the next is born where sup Σ p (d_θ/d)^(1/β) = 1."""
+    p, family = geometric_source(), GeometricDecoder()
+    row = family.log_rows(family.fit(p[None], None))[0]
+
+    def c(theta, beta):
+        return p @ np.exp((family.log_rows(np.array([[theta]]))[0] - row) / beta)
+
+    def top(beta):
+        return minimize_scalar(lambda t: -c(t, beta), bounds=(-2, -1), options={"xatol": 1e-9})
+
+    known = brentq(lambda beta: -top(beta).fun - 1, 1.7, 1.8, xtol=1e-12)
+    (one,) = found(FamilyCurve(p, family), 1.83, 1.7)
+    assert one.born
+    assert one.beta == pytest.approx(known, abs=1e-9)
+    assert one.column.tolist() == pytest.approx([top(known).x], abs=1e-4)
+
+
+# Bad input
+
+
+def test_a_curve_without_columns_is_refused():
+    p = np.array([0.5, 0.5])
+    for curve in (FreeCurve(p, 2), FamilyCurve(p, Flat())):
+        with pytest.raises(ValueError, match="of a table, or of a family with a dictionary"):
+            transitions(curve, [])
+
+
+class Flat:
+    """Rows without slopes."""
+
+    n_x = 2
+
+    def log_rows(self, parameters):
+        return np.log([0.5, 0.5]) + 0 * parameters
+
+    def dictionary(self):
+        return np.zeros((1, 1))
+
+    def fit(self, joint, parameters):
+        return np.zeros((len(joint), 1))
