@@ -349,3 +349,10 @@ def test_more_than_can_be_had_ends_at_a_cap_with_a_feasible_and_better_answer(mo
         return ((C @ (y - m)) ** 2).sum() / 2 - excess @ (y - m)
 
     assert value(y) <= value(best) + 1e-9
+
+
+def test_a_model_that_rounding_empties_leaves_the_marginal_alone():
+    """An excess of 5.6e-17 over a curvature of 8e-34 says nothing, and divides nothing by 0."""
+    m = np.array([1.0])
+    found = quadratic(np.array([[8.18520226e-34]]), np.array([5.55e-17]), m)
+    np.testing.assert_array_equal(found, m)

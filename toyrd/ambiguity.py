@@ -32,6 +32,9 @@ Value = Callable[[Array], Array]
 ROUNDS, STARTS, MORE = 16, 10, 300
 """Programmes in a row; climbs after each; other rows with a gain that it hands on."""
 
+WAYS = ("highs-ds", "highs-ipm")
+"""To solve a programme: the second where rounding defeats the first."""
+
 SCALES, MOVES = 9, 8
 """Scales 1, ½, ¼, … of moves from a row in use; moves at each."""
 
@@ -333,7 +336,7 @@ class PerfectFits:
         for share in INSIDE * FALL ** np.arange(ROUNDS):
             rows, sums = self._sums(theta, fixed)
             found = _programme(value(rows), sums, (1 - share) * aim + share * middle)
-            if found.x is None:
+            if found is None:
                 break
             prices, used = found.eqlin.marginals, theta[found.x > 0]
 
@@ -358,7 +361,7 @@ class PerfectFits:
         aim = known.m @ self._sums(known.parameters, fixed)[1]
         found = _programme(value(rows), sums, aim)
         m, d = known.m, self._sums(known.parameters, fixed)[0]
-        if found.x is not None:
+        if found is not None:
             m, d = found.x[found.x > 0], rows[found.x > 0]
         m = m / m.sum()
         e = (m[:, None] * d / (m @ d)).T
@@ -384,5 +387,8 @@ class PerfectFits:
 
 
 def _programme(cost: Array, sums: Array, aim: Array) -> Any:
-    """Return the weights m ≥ 0 of least cost with Σ m sums = aim."""
-    return linprog(cost, A_eq=sums.T, b_eq=aim, method="highs-ds", options=SHARP)
+    """Return the weights m ≥ 0 of least cost with Σ m sums = aim, as found, or None."""
+    # Columns are so alike that presolving calls what is feasible infeasible, or gives up.
+    options = SHARP | {"presolve": False}
+    tries = (linprog(cost, A_eq=sums.T, b_eq=aim, method=way, options=options) for way in WAYS)
+    return next((found for found in tries if found.x is not None), None)

@@ -26,6 +26,7 @@ from .curve import Curve, Solution, Status, warn
 from .family import Decoder
 from .model import Pictured
 from .solver import curve_for
+from .transitions import Transition, transitions
 
 Map = Callable[[Callable[..., Any], Iterable[Any]], Iterable[Any]]
 Workers = int | Map
@@ -168,6 +169,27 @@ class Frontier(Pictured, checks.ReadOnly):
     def reached(self) -> tuple[Array, Array]:
         """Rates, rising, and the least D reached up to each."""
         return self.sandwich.reached()
+
+    def transitions(self) -> tuple[Transition, ...]:
+        """Locate the β between points where a letter or a row comes into use or leaves it.
+
+        Returns
+        -------
+        tuple of Transition
+            By rising β; see `toyrd.transitions.transitions`.
+
+        Raises
+        ------
+        ValueError
+            If the curve is neither of a table nor of a family.
+
+        Examples
+        --------
+        >>> curve = frontier([0.5, 0.5], cost=[[0, 1, 0.3], [1, 0, 0.3]], betas=[0.5, 0.6])
+        >>> [round(one.beta, 6) for one in curve.transitions()]
+        [0.555225]
+        """
+        return transitions(self.curve, self.points)
 
     def bounds_at(self, rate: ArrayLike) -> tuple[Any, Any]:
         """Bound the least D at a rate from below, by tangents, and from above, by chords.

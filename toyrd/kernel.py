@@ -314,4 +314,5 @@ def quadratic(N: Array, excess: Array, m: Array) -> Array:
         if pull[best] - level <= slack:
             break
         free[best] = True
-    return np.asarray(y / y.sum())
+    total = float(y.sum())  # 0 where the excess is so far above N that rounding takes all
+    return np.asarray(y / total) if total > 0 else m
