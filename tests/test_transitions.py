@@ -7,7 +7,7 @@ import pytest
 from problems import BERGER, BINARY, ERASING, HALF, TOY, GeometricDecoder, geometric_source
 from scipy.optimize import brentq, minimize_scalar
 
-from toyrd import GaussianDecoder, rate_distortion
+from toyrd import GaussianDecoder, frontier, rate_distortion
 from toyrd.family import FamilyCurve
 from toyrd.free import FreeCurve
 from toyrd.table import TableCurve
@@ -163,3 +163,9 @@ class Flat:
 
     def fit(self, joint, parameters):
         return np.zeros((len(joint), 1))
+
+
+def test_a_frontier_locates_its_transitions():
+    """Above one β Berger's erasure serves both symbols, and their own letters are not used."""
+    curve = frontier([0.5, 0.5], cost=[[0, 1, 0.3], [1, 0, 0.3]], betas=[0.6, 0.5])
+    assert [one.beta for one in curve.transitions()] == pytest.approx([0.555225], abs=1e-6)

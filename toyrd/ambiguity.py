@@ -124,7 +124,7 @@ def identified(
     decoder : SmoothFamily, optional
         Family of the decoder rows, such as `GaussianDecoder`; by default all tables are free.
         Then both ends are proven; for a family the models are optimal, but that nothing lies
-        beyond is searched for (20 s for the toy).
+        beyond is searched for (8 s for the toy).
     measure : {"separation", "information"}
         ½ Σ |P(z|0) − P(z|1)|, or I(Z; Z*) in nats.
 
@@ -179,7 +179,7 @@ def corner(p: ArrayLike, decoder: SmoothFamily) -> Corner:
     -------
     Corner
         The least rate found with a proven bound below it, the largest found, and the perfect
-        fit of fewest rows (20 s for the toy).
+        fit of fewest rows (8 s for the toy).
 
     Raises
     ------
