@@ -291,7 +291,7 @@ class FamilyCurve(Curve):
             lower_bound=objective - gap,
             gap=gap,
             history=as_history(()),
-            note=ALL_ALIKE if perfect else "",
+            note=ALL_ALIKE if perfect and not self.bare else "",
         )
         return answer, rows
 
@@ -397,6 +397,7 @@ class Polish:
     def _groups(self, theta: Array, least: float) -> tuple[int, Array]:
         """Return the number of groups of rows that coincide, and the group of each row."""
         roots = np.exp(0.5 * self.family.log_rows(theta))
+        roots /= np.linalg.norm(roots, axis=1, keepdims=True)  # 1 for distributions alone
         count, group = connected_components(roots @ roots.T > least, directed=False)
         return int(count), np.asarray(group)
 
