@@ -60,7 +60,7 @@ def test_points_are_placed_over_a_cluster(mapped):
 
 
 def test_what_a_cluster_could_not_finish_is_one_warning(mapped):
-    p, cost = squared_error(12)
+    p, cost = squared_error(120)
     with pytest.warns(ConvergenceWarning) as caught:
         frontier(p, cost=cost, betas=[0.001, 0.002, 1], max_iter=1, workers=mapped)
     assert len([one for one in caught if one.category is ConvergenceWarning]) == 1

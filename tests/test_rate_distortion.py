@@ -498,3 +498,17 @@ def test_where_the_linear_programme_fails_the_least_rate_stands(monkeypatch):
     answer = rate_distortion([0.3, 0.3, 0.4], cost, beta=INF)
     assert answer.status is Status.CERTIFIED
     assert near(rate_distortion([0.3, 0.3, 0.4], cost, beta=1e6).R, 1e-5) == answer.R
+
+
+@given(problems(smallest=1e-9), betas)
+def test_the_mean_of_the_tilted_information_is_the_rate(problem, beta):
+    """Σ p j = R: j(x) is what symbol x alone costs, at the slope of the curve."""
+    p, cost = problem
+    answer = rate_distortion(p, cost, beta=beta)
+    room = 1e-9 + 4 * answer.gap / beta
+    assert float(p[p > 0] @ answer.j[p > 0]) == near(answer.R, room)
+
+
+def test_without_a_slope_there_is_no_tilted_information():
+    for beta in (0, INF):
+        assert not hasattr(rate_distortion(HALF, BINARY, beta=beta), "j")

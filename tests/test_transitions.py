@@ -145,7 +145,7 @@ def test_a_row_is_born_where_c_reaches_one_elsewhere():
 
 def test_a_curve_without_columns_is_refused():
     p = np.array([0.5, 0.5])
-    for curve in (FreeCurve(p, 2), FamilyCurve(p, Flat())):
+    for curve in (FreeCurve(p, 2, None, 1e-10), FamilyCurve(p, Flat())):
         with pytest.raises(ValueError, match="of a table, or of a family with a dictionary"):
             transitions(curve, [])
 

@@ -179,6 +179,9 @@ class FamilyCurve(Curve):
             found = self._over_table(target, rows, guess)
             others = self._followed(target, found)
             best, high = self._certified(target, self._preferred(target, found, others[-1]))
+            if not best.converged:  # more rows may prove what the polished few do not
+                many, more = self._certified(target, found)
+                best, high = min(best, many, key=lambda one: one.gap), np.concatenate([high, more])
             if best.converged or not len(high):
                 break
             theta = np.concatenate([high, *(one.parameters for one in (found, *others))])
