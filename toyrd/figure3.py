@@ -1,4 +1,4 @@
-"""Figure 3: simple and complex encoders, decoders and marginals, on toy and images (15 s).
+"""Figure 3: simple and complex encoders, decoders and marginals, on toy and images (25 s).
 
 Notation: a class is named by three signs, for encoder, decoder and marginal: - is simple, + is
 free. A simple encoder is e ∝ exp(−(w_z·x − b_z)²), a simple decoder has rows of a family with
