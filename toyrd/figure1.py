@@ -1,4 +1,4 @@
-"""Figure 1 of the paper, computed: the phase diagram of rate and distortion (15 s).
+"""Figure 1 of the paper, computed: the phase diagram of rate and distortion (10 s).
 
 Left the whole plane of R and D, right the part where the frontiers leave D + R = H. No model lies
 below that line. Frontiers of three kinds of model lie above it: Gaussian decoder rows with a free

@@ -759,7 +759,7 @@ HELP = """Draw eight model classes on the toy and on images, as in Figure 3 of t
 
 A class is named by three signs, for encoder, decoder and marginal: - is simple, + is any table.
 The best model of each is searched at every beta, and proven where theory allows. Takes about
-10 seconds."""
+25 seconds."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
