@@ -161,7 +161,8 @@ class ConcaveRows(ABC):
     def _halves(self, cells: Cells, log_weight: Array, beta: float) -> Array:
         """Return cells cut in two, across the parameter along which c varies most."""
         exponents = log_weight + (cells.log_d + cells.moves.max(axis=1)) / beta
-        share = np.exp(exponents - exponents.max(axis=1, keepdims=True))
+        with np.errstate(invalid="ignore"):  # where all are infinite, any cut is as good
+            share = np.nan_to_num(np.exp(exponents - exponents.max(axis=1, keepdims=True)))
         axis = (share[:, None] @ cells.spread)[:, 0].argmax(axis=1)
         every = np.arange(axis.size)
         low, high = cells.ends.copy(), cells.ends.copy()
