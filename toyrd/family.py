@@ -178,8 +178,9 @@ class FamilyCurve(Curve):
             rows = np.concatenate([theta, self.extremes, self.grid])
             found = self._over_table(target, rows, guess)
             others = self._followed(target, found)
-            best, high = self._certified(target, self._preferred(target, found, others[-1]))
-            if not best.converged:  # more rows may prove what the polished few do not
+            chosen = self._preferred(target, found, others[-1])
+            best, high = self._certified(target, chosen)
+            if not best.converged and chosen is not found:  # more rows may prove more
                 many, more = self._certified(target, found)
                 best, high = min(best, many, key=lambda one: one.gap), np.concatenate([high, more])
             if best.converged or not len(high):

@@ -203,10 +203,10 @@ class TableCurve(Curve):
         """The points of β = 0 and β = ∞."""
         return self.at(0.0), self.at(np.inf)
 
-    def meet(self, target: Target, *, guess: float | None = None) -> Solution:
+    def meet(self, target: Target) -> Solution:
         """Return the optimum at a rate or a distortion; an error if it is out of reach."""
         self.refuse_beyond(target)
-        return target.restate(self.nearest(target, guess=guess))
+        return target.restate(self.nearest(target))
 
     def refuse_beyond(self, target: Target) -> None:
         """Raise if a target lies beyond the ends of the curve."""
