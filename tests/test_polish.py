@@ -15,7 +15,7 @@ M = np.array([0.5, 0.2, 0.3])
 
 @pytest.mark.parametrize("beta", [0.4, 1.0, 2.5])
 def test_gradient_and_hessian_of_a_polish_are_those_of_finite_differences(beta):
-    polish = Polish(P, GaussianDecoder(5), beta, ROWS)
+    polish = Polish(P, GaussianDecoder(5), beta, M, ROWS)
     at = np.concatenate([M[:, None], ROWS], axis=1).ravel()
 
     def tables(flat):
@@ -32,8 +32,8 @@ def test_gradient_and_hessian_of_a_polish_are_those_of_finite_differences(beta):
 
 
 def test_a_polish_lowers_its_objective_to_where_no_step_gains():
-    polish = Polish(P, GaussianDecoder(5), 1.0, ROWS)
-    (theta, m), value = polish.run(M, ROWS)
+    polish = Polish(P, GaussianDecoder(5), 1.0, M, ROWS)
+    (m, theta), value = polish.run(M, ROWS)
     assert value < polish.value(M, ROWS)
     assert m.sum() == pytest.approx(1, abs=1e-12)
     assert polish._step(m, theta)[1] < 1e-12
@@ -44,8 +44,8 @@ def test_a_hessian_without_eigenvalues_stops_the_polish_where_it_is(monkeypatch)
         raise np.linalg.LinAlgError("Eigenvalues did not converge")
 
     monkeypatch.setattr(np.linalg, "eigh", fails)
-    polish = Polish(P, GaussianDecoder(5), 1.0, ROWS)
-    (theta, m), value = polish.run(M, ROWS)
+    polish = Polish(P, GaussianDecoder(5), 1.0, M, ROWS)
+    (m, theta), value = polish.run(M, ROWS)
     np.testing.assert_array_equal(theta, ROWS)
     np.testing.assert_allclose(m, M, rtol=1e-15)
     assert value == polish.value(M, ROWS)

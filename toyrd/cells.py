@@ -116,7 +116,7 @@ class ConcaveRows(ABC):
         return np.asarray((low + high) / 2)
 
     def bound(self, log_weight: Array, beta: float, goal: float) -> Bound:
-        """Bound c over the box, as sharply as 1 + goal, unless some rows are above that.
+        """Bound c over the box: to 1 + goal, or to about twice what some row is above that.
 
         Parameters
         ----------
@@ -132,13 +132,16 @@ class ConcaveRows(ABC):
         Bound
             Where neither is known when the cells run out, `top` is above 1 + goal.
         """
-        cells, looked, top = self._cells(self.box[None]), 0, -1.0
+        cells, looked, top, rows = self._cells(self.box[None]), 0, -1.0, list[Array]()
+        enough = goal
         while True:
             upper, value = self._bounds(cells, log_weight, beta, goal)
             looked += cells.moves.size
-            high, above = value > goal, upper > goal
-            if high.any() or not above.any() or looked > MOST:
-                return Bound(1 + max(top, float(upper.max())), cells.centre[high], True)
+            rows.append(cells.centre[value > goal])
+            enough = max(enough, 2 * float(value.max()) - goal)
+            above = upper > enough
+            if not above.any() or looked > MOST:
+                return Bound(1 + max(top, float(upper.max())), np.concatenate(rows), True)
             top = max(top, float(upper.max(where=~above, initial=-1.0)))
             cells = Cells(*(part[above] for part in cells))
             cells = self._cells(self._halves(cells, log_weight, beta))

@@ -8,7 +8,7 @@ mixing measure over θ: convex, and optimal where c ≤ 1 over the whole family.
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from scipy.sparse.csgraph import connected_components
 from scipy.special import logsumexp, xlogy
 
-from .cells import Bound, searched
+from .cells import searched
 from .checks import Array, as_table, frozen, has_shape, locked
 from .curve import MET, Curve, Solution, Status, Target, as_history, family_decoder, gap_above
 from .model import entropy
@@ -26,7 +26,10 @@ LARGE, FAR = 1e4, 30.0
 """The β, and its ratio to D, where a single row is certified: min F is no less for larger β."""
 
 TINY = 1e-9
-"""Below this β the bound is that of β = 0."""
+"""Below this β the fit takes the place of the polish; masses below it do not count."""
+
+FLOOR = 0.1
+"""Least β at which c is bounded, in units of tol: that of a lower β follows, as R ≤ log n."""
 
 ALIKE = (0.97, 0.999, 1 - 1e-5)
 """Affinities Σ √(d d') above which rows are tried as one, the boldest first."""
@@ -42,8 +45,11 @@ MANY = 600
 POLISHES, SLOPE, AGREE = 6, 0.9, 1e-10
 """Polishes for a target at the most; the slope up to which a secant is trusted; β that agree."""
 
-SMALL = 1e-13
-"""A gain in G from which on rounding may hide it; further steps must lower the gain itself."""
+FINE, SMALL = 1e-12, 1e-15
+"""Gains in G below which rows of little mass count as well, and below which rounding hides it."""
+
+SAFE = 100.0
+"""Logarithms of A beyond it are shifted, lest the exponential leaves the floats."""
 
 PERFECT = 1e-13
 """KL(p ‖ g) in nats that counts as g = p."""
@@ -95,15 +101,6 @@ class SmoothFamily(GlobalFamily, Protocol):
         ...
 
 
-@runtime_checkable
-class BoundedFamily(GlobalFamily, Protocol):
-    """What a family adds to be certified: a bound on c."""
-
-    def bound(self, log_weight: Array, beta: float, goal: float) -> Bound:
-        """Bound Σ exp(log_weight + ℓ/β) over the family."""
-        ...
-
-
 Decoder = ArrayLike | DecoderFamily | None
 
 
@@ -140,6 +137,7 @@ class FamilyCurve(Curve):
         least = getattr(family, "least", None)
         self.bare, self.H = least is not None, (least or entropy)(p)
         self.grid = family.dictionary()
+        self.bound = getattr(family, "bound", partial(searched, family, self.grid))
         # A best row for each symbol, and one for all.
         each = np.vstack([np.eye(p.size)[p > 0], p])
         self.extremes = family.fit(each, None)
@@ -173,19 +171,21 @@ class FamilyCurve(Curve):
 
         The polish only proposes rows, for the β of the table before; the table decides.
         """
-        guess = None
+        guess, more = None, [theta, self.grid]
         for rounds in range(1, self.max_iter + 1):  # noqa: B007 - the last is reported
-            rows = np.concatenate([theta, self.extremes, self.grid])
-            found = self._over_table(target, rows, guess)
+            found = self._over_table(target, np.concatenate([*more, self.extremes]), guess)
             others = self._followed(target, found)
-            chosen = self._preferred(target, found, others[-1])
-            best, high = self._certified(target, chosen)
-            if not best.converged and chosen is not found:  # more rows may prove more
-                many, more = self._certified(target, found)
-                best, high = min(best, many, key=lambda one: one.gap), np.concatenate([high, more])
+            more = [one.parameters for one in (found, *others)]
+            answers, high = list[Solution](), more[0]
+            for one in self._candidates(target, found, others[-1]):
+                answer, high = self._certified(target, one)
+                answers.append(answer)
+                more.append(high)
+                if answer.converged:
+                    break
+            best = min(answers, key=lambda one: one.gap)
             if best.converged or not len(high):
                 break
-            theta = np.concatenate([high, *(one.parameters for one in (found, *others))])
             guess = best.beta or None
         return replace(best, iterations=rounds)
 
@@ -208,11 +208,10 @@ class FamilyCurve(Curve):
             used.append(following)
         return answers[1:]
 
-    def _preferred(self, target: Target, found: Solution, fewer: Solution) -> Solution:
-        """Return the answer with fewer rows, unless it misses the target or is worse."""
-        missed = abs(target.excess(fewer.D, fewer.R)) > MET and target.name != "beta"
-        worse = fewer.objective > found.objective + 0.1 * self.tol
-        return found if missed or worse else fewer
+    def _candidates(self, target: Target, found: Solution, fewer: Solution) -> list[Solution]:
+        """Return the answers to certify: that of fewer rows first, unless it misses the target."""
+        met = target.name == "beta" or abs(target.excess(fewer.D, fewer.R)) <= MET
+        return [fewer, found] if met else [found]
 
     def _cost(self, theta: Array) -> Array:
         """Return −log d of rows, at [x, z]."""
@@ -248,9 +247,9 @@ class FamilyCurve(Curve):
         if not priced or not isinstance(self.family, SmoothFamily):
             return self.family.fit((self.p[:, None] * found.e).T, theta)
         theta = np.clip(theta, *self.family.box)  # parameters may be infinite
-        polish = Polish(self.p, self.family, beta, theta)
+        polish = Polish(self.p, self.family, beta, m, theta)
         most = polish.value(m, theta) + 1e-15
-        tries = (polish.merged(theta, m, least) for least in ALIKE)
+        tries = (polish.merged(m, theta, least) for least in ALIKE)
         return next((rows for rows, value in tries if value <= most), theta)
 
     @cached_property
@@ -269,8 +268,8 @@ class FamilyCurve(Curve):
         order = np.argsort(-near.m)
         falls = -np.diff(np.log(near.m[order]), append=np.log(TINY))
         for last in sorted(np.argsort(-falls)[:TRIES]):
-            theta, m = near.parameters[order[: last + 1]], near.m[order[: last + 1]]
-            (theta, m), _ = Polish(self.p, self.family, 1.0, theta).run(m / m.sum(), theta)
+            start = near.m[order[: last + 1]], near.parameters[order[: last + 1]]
+            (m, theta), _ = Polish(self.p, self.family, 1.0, *start).run(*start)
             point = TableCurve(self.p, self._cost(theta)).evaluate(1.0, m)
             if point.objective - self.H <= PERFECT:
                 return self._with_rows(point, theta)
@@ -282,9 +281,10 @@ class FamilyCurve(Curve):
         objective = target.objective(found.D, found.R)
         gap, rows, proven = gap_above(sure, objective), found.parameters[:0], True
         if gap > self.tol:
-            tangent, rows, proven = self._bounded(found, target)
-            restated = target.restate(tangent)
-            gap, proven = min((gap, True), (restated.gap, proven))
+            tangent, rows, sharp = self._bounded(found, target)
+            closer = target.restate(tangent).gap
+            if closer < gap and (sharp or closer <= self.tol):  # else a search bounds nothing
+                gap, proven = closer, sharp
         status = Status.CERTIFIED if proven else Status.SEARCHED
         perfect = found.D + found.R - self.H <= 1e-9
         answer = replace(
@@ -300,32 +300,22 @@ class FamilyCurve(Curve):
         return answer, rows
 
     def _bounded(self, found: Solution, target: Target) -> tuple[Solution, Array, bool]:
-        """Return a point whose gap covers the whole family; see `_certified`."""
-        if found.beta < TINY:
-            return self._bounded_at_zero(found)
-        beta = min(found.beta, max(LARGE, FAR * found.D)) if found.m.size == 1 else found.beta
+        """Return a point whose gap covers the whole family; see `_certified`.
+
+        Below the least β, F is no less than there, but for what R may cost in between.
+        """
+        least = FLOOR * self.tol / max(1.0, np.log(self.p.size))
+        most = max(LARGE, FAR * found.D) if found.m.size == 1 else np.inf
+        beta = min(max(found.beta, least), most)
         share = self.tol if target.name == "distortion" else self.tol / beta
         with np.errstate(divide="ignore"):
             log_g = logsumexp(-found.cost / beta, b=found.m, axis=1)
             log_weight = np.log(self.p) - log_g
-        top, rows, proven = bound(
-            self.family, self.grid, log_weight, beta, np.expm1(min(0.9 * share, 1.0))
-        )
+        top, rows, proven = self.bound(log_weight, beta, np.expm1(min(0.8 * share, 1.0)))
         nats = max(found.nats, float(np.log(max(1.0, top))))
         rest = max(0.0, found.gap - beta * found.nats) if found.beta < np.inf else found.gap
+        rest += max(0.0, beta - found.beta) * np.log(self.p.size)
         return replace(found, gap=rest + beta * nats, nats=nats), rows, proven
-
-    def _bounded_at_zero(self, found: Solution) -> tuple[Solution, Array, bool]:
-        """Bound the least D, symbol by symbol: no row may suit one better by more than tol."""
-        rows, proven, lack = [found.parameters[:0]], True, 0.0
-        for x in np.flatnonzero(self.p):
-            log_weight = np.full(self.p.size, -np.inf)
-            log_weight[x] = found.cost[x].min()
-            top, high, sure = bound(self.family, self.grid, log_weight, 1.0, 0.5 * self.tol)
-            lack += float(self.p[x] * np.log(max(1.0, top)))
-            rows.append(high)
-            proven &= sure
-        return replace(found, gap=found.gap + lack), np.concatenate(rows), proven
 
 
 def sparser(point: Solution) -> Array:
@@ -347,45 +337,45 @@ def sparser(point: Solution) -> Array:
     return np.asarray(m / m.sum())
 
 
-def bound(family: GlobalFamily, grid: Array, log_weight: Array, beta: float, goal: float) -> Bound:
-    """Return the family's own bound on c, or the largest c that a search finds."""
-    if isinstance(family, BoundedFamily):
-        return family.bound(log_weight, beta, goal)
-    return searched(family, grid, log_weight, beta, goal)
-
-
 class Polish:
-    """Minimise G by Newton steps on m and θ together, from rows that set the zero of G.
+    """Minimise G by Newton steps on m and θ together, from a mixture that sets the zero of G.
 
     The curvature of ℓ is a central difference of its slopes. Eigenvalues of the Hessian are
     taken absolute, so that a saddle, where a row is about to split, is left, not approached.
     """
 
-    def __init__(self, p: Array, family: SmoothFamily, beta: float, theta: Array) -> None:
+    def __init__(
+        self, p: Array, family: SmoothFamily, beta: float, m: Array, theta: Array
+    ) -> None:
         self.live = np.flatnonzero(p)
         self.p, self.family, self.beta = p[self.live], family, beta
         self.low, self.high = family.box
         self.scale = np.minimum(1.0, self.high - self.low)
-        self.floor = family.log_rows(theta)[:, self.live].max(axis=0)
+        log_rows = family.log_rows(theta)[:, self.live]
+        self.floor = beta * logsumexp(log_rows / beta, b=m[:, None], axis=0)
 
     def run(self, m: Array, theta: Array) -> tuple[tuple[Array, Array], float]:
-        """Return (θ, m) at a local minimum, with G."""
-        here, value, least = (m, theta), self.value(m, theta), np.inf
-        for _ in range(100):
-            step, gain = self._step(*here)
-            if gain >= SMALL:
-                found, following = self._search(here, step, value)
-                if not following < value:
-                    break
-                here, value = found, following
-            elif gain > 0.1 * least:
-                break
-            else:
-                least, here = gain, self._moved(*here, step)
-        m, theta = here
-        return (theta, m / m.sum()), self.value(m, theta)
+        """Return (m, θ) at a local minimum, with G.
 
-    def merged(self, theta: Array, m: Array, least: float) -> tuple[Array, float]:
+        Where G no longer tells, whole steps go on while each lowers the gain.
+        """
+        here = best = m, theta
+        value, least, fine = self.value(m, theta), np.inf, False
+        for _ in range(100):
+            step, gain = self._step(*here, fine=fine)
+            fine = fine or gain < FINE
+            if gain >= SMALL and least == np.inf:
+                found, following = self._search(here, step, value)
+                if following < value:
+                    here, best, value = found, found, following
+                    continue
+            if gain > 0.1 * least:
+                break
+            least, best, here = gain, here, self._moved(*here, step)
+        m, theta = best
+        return (m / m.sum(), theta), self.value(m, theta)
+
+    def merged(self, m: Array, theta: Array, least: float) -> tuple[Array, float]:
         """Merge rows of affinity above `least` and polish, again while that brings rows together.
 
         Return θ and G.
@@ -395,7 +385,7 @@ class Polish:
             count, group = groups
             member = (group == np.arange(count)[:, None]) * m
             mass = member.sum(axis=1)
-            (theta, m), value = self.run(mass, member @ theta / mass[:, None])
+            (m, theta), value = self.run(mass, member @ theta / mass[:, None])
         return theta, value
 
     def _groups(self, theta: Array, least: float) -> tuple[int, Array]:
@@ -406,14 +396,15 @@ class Polish:
         return int(count), np.asarray(group)
 
     def value(self, m: Array, theta: Array) -> float:
-        """Return G, less what it is where every symbol has the best of the first rows."""
+        """Return G, less what it is for the first mixture."""
         top, A = self._tables(theta)
         return float(m.sum() - self.p @ (top + np.log(m @ A)))
 
     def _tables(self, theta: Array) -> tuple[Array, Array]:
-        """Return top and A e^−top, with top(x) the largest log A."""
+        """Return top and A e^−top; top is 0 where A is near 1, whose digits a shift would cost."""
         table = (self.family.log_rows(theta)[:, self.live] - self.floor) / self.beta
         top = table.max(axis=0)
+        top[np.abs(top) < SAFE] = 0.0
         return top, np.exp(table - top)
 
     def _moved(self, m: Array, theta: Array, step: Array) -> tuple[Array, Array]:
@@ -464,10 +455,11 @@ class Polish:
         bend = np.divide(high - low, size[..., None], out=np.zeros_like(high), where=high != low)
         return np.asarray(bend + bend.swapaxes(0, 2)).swapaxes(0, 1) / (2 * self.beta)
 
-    def _step(self, m: Array, theta: Array) -> tuple[Array, float]:
+    def _step(self, m: Array, theta: Array, *, fine: bool = False) -> tuple[Array, float]:
         """Return the Newton step, what a bound of the box holds left where it is, and its gain."""
         gradient, hessian = self._model(m, theta)
         scale = np.concatenate([m[:, None], np.broadcast_to(self.scale, theta.shape)], axis=1)
+        scale /= np.sqrt(m)[:, None] if fine else 1.0
         slope = gradient.reshape(m.size, -1)[:, 1:]
         held = ((theta <= self.low) & (slope >= 0)) | ((theta >= self.high) & (slope <= 0))
         free = np.flatnonzero(~np.concatenate([np.zeros((m.size, 1), bool), held], axis=1).ravel())

@@ -133,7 +133,7 @@ class Branch:
         m = TableCurve(p[p > 0], -self.log_rows(theta).T, tol=1e-14).at(beta).m
         if family is not None:
             start = np.maximum(m, LEAST), theta
-            (theta, m), _ = Polish(p, family, beta, theta).run(*start)
+            (m, theta), _ = Polish(p, family, beta, *start).run(*start)
         return Branch(self.curve, theta, m)
 
     def excess(self, column: Array, beta: float) -> tuple[float, Array]:
