@@ -32,8 +32,8 @@ from problems import (
 )
 
 from toyrd import GaussianDecoder, Source, check, entropy, frontier, rate_distortion, solve
+from toyrd.cells import Bound
 from toyrd.curve import Status, Target
-from toyrd.family import Bound
 from toyrd.testing import distributions, tables
 
 law = settings(deadline=None, max_examples=40)

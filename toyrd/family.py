@@ -28,7 +28,7 @@ LARGE, FAR = 1e4, 30.0
 TINY = 1e-9
 """Below this β the fit takes the place of the polish; masses below it do not count."""
 
-FLOOR = 0.1
+FLOOR = 0.05
 """Least β at which c is bounded, in units of tol: that of a lower β follows, as R ≤ log n."""
 
 ALIKE = (0.97, 0.999, 1 - 1e-5)
@@ -176,16 +176,10 @@ class FamilyCurve(Curve):
             found = self._over_table(target, np.concatenate([*more, self.extremes]), guess)
             others = self._followed(target, found)
             more = [one.parameters for one in (found, *others)]
-            answers, high = list[Solution](), more[0]
-            for one in self._candidates(target, found, others[-1]):
-                answer, high = self._certified(target, one)
-                answers.append(answer)
-                more.append(high)
-                if answer.converged:
-                    break
-            best = min(answers, key=lambda one: one.gap)
+            best, high = self._certified(target, self._preferred(target, found, others[-1]))
             if best.converged or not len(high):
                 break
+            more.append(high)
             guess = best.beta or None
         return replace(best, iterations=rounds)
 
@@ -208,10 +202,11 @@ class FamilyCurve(Curve):
             used.append(following)
         return answers[1:]
 
-    def _candidates(self, target: Target, found: Solution, fewer: Solution) -> list[Solution]:
-        """Return the answers to certify: that of fewer rows first, unless it misses the target."""
-        met = target.name == "beta" or abs(target.excess(fewer.D, fewer.R)) <= MET
-        return [fewer, found] if met else [found]
+    def _preferred(self, target: Target, found: Solution, fewer: Solution) -> Solution:
+        """Return the answer with fewer rows, unless it misses the target or is worse."""
+        missed = target.name != "beta" and abs(target.excess(fewer.D, fewer.R)) > MET
+        worse = fewer.objective > found.objective + 0.1 * self.tol
+        return found if missed or worse else fewer
 
     def _cost(self, theta: Array) -> Array:
         """Return −log d of rows, at [x, z]."""
@@ -311,7 +306,7 @@ class FamilyCurve(Curve):
         with np.errstate(divide="ignore"):
             log_g = logsumexp(-found.cost / beta, b=found.m, axis=1)
             log_weight = np.log(self.p) - log_g
-        top, rows, proven = self.bound(log_weight, beta, np.expm1(min(0.8 * share, 1.0)))
+        top, rows, proven = self.bound(log_weight, beta, np.expm1(min(0.9 * share, 1.0)))
         nats = max(found.nats, float(np.log(max(1.0, top))))
         rest = max(0.0, found.gap - beta * found.nats) if found.beta < np.inf else found.gap
         rest += max(0.0, beta - found.beta) * np.log(self.p.size)

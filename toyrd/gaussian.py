@@ -104,8 +104,8 @@ class GaussianDecoder(ConcaveRows):
             If `parameters` are not rows (mean, width), finite and with widths above 0.
         """
         theta = _as_rows(parameters)
-        one, first, second = _moments(theta, self.n_x, 2)[1]
-        return np.asarray(np.stack([first, second - one], axis=-1) / theta[:, None, 1:])
+        pulls = _pulled(theta, self.n_x, 2)[1]
+        return np.asarray(np.stack(pulls, axis=-1) / theta[:, None, 1:])
 
     def move(self, origin: Array, parameters: Array) -> Array:
         """Return (ν, 1 − s) σ₀, the parameters less an origin where they are close."""
@@ -194,8 +194,8 @@ class GaussianDecoder(ConcaveRows):
 
         The maximum lies inside, or on a side: s an end, or ν at s times the way to an end.
         """
-        one, m1, m2, m3, m4 = _moments(theta, self.n_x, 4)[1]
-        terms = (m1, one - m2, m2 - m1**2 - one, m1 - m3 + m1 * m2, m4 - m2**2 - m2 - one)
+        q1, q2, q3, q4 = _pulled(theta, self.n_x, 4)[1]
+        terms = (q1, -q2, q2 - q1**2, q1 * q2 - q3, q4 - q2**2)
         by_nu, by_s, nn, ns, ss = ((weight * term).sum(axis=1) for term in terms)
         nn, ss = np.minimum(nn, -TINY), np.minimum(ss, -TINY)
         shortest, longest = theta[:, 1] / self.widths[1], theta[:, 1] / self.widths[0]
@@ -226,12 +226,13 @@ def log_bins(parameters: Array, n_bins: int) -> Array:
 
     The bins are centred on 0, 1, …, and the end bins take the tails.
     """
-    return _moments(parameters, n_bins, 0)[0]
+    return _pulled(parameters, n_bins, 0)[0]
 
 
-def _moments(parameters: Array, n_bins: int, count: int) -> tuple[Array, list[Array]]:
-    """Return ℓ, and the means of 1, t, t², … for a standard Gaussian t between a and b.
+def _pulled(parameters: Array, n_bins: int, count: int) -> tuple[Array, list[Array]]:
+    """Return ℓ, and what each bin loses at its ends, q_k = [−t^(k−1) φ] / mass for k = 1, 2, …
 
+    With the moments of t in the bin, q_k = E tᵏ − (k − 1) E tᵏ⁻², without their cancellation.
     The mass is E(near) − E(far) exp(−|b² − a²|/2), times exp(−near²/2), with near and far the
     ends of the bin and E(z) = Φ(−|z|) exp(z²/2); but 1 less both tails where the mean is inside.
     """
@@ -245,21 +246,21 @@ def _moments(parameters: Array, n_bins: int, count: int) -> tuple[Array, list[Ar
         mass = np.maximum(*tails) - drop * np.minimum(*tails)
         inside = np.nonzero(np.signbit(a) & ~np.signbit(b))
         mass[inside], near[inside] = 1 - ndtr(a[inside]) - ndtr(-b[inside]), 0.0
-        log_d, means = np.log(mass) - near, [np.ones_like(near)]
+        log_d, pulls = np.log(mass) - near, list[Array]()
     if count:
         at_a, at_b = np.where(a >= 0, 1.0, drop), np.where(a >= 0, drop, 1.0)
         at_a[inside], at_b[inside] = np.exp(-half[:, :-1][inside]), np.exp(-half[:, 1:][inside])
         at_a, at_b = at_a / (ROOT * mass), at_b / (ROOT * mass)
         z[:, [0, -1]] = 0.0
-    for k in range(count):  # by parts, ∫ tᵏ⁺¹φ = k ∫ tᵏ⁻¹φ − [tᵏφ]
-        means.append(k * means[k - 1] + at_a - at_b)
+    for _ in range(count):
+        pulls.append(at_a - at_b)
         at_a, at_b = at_a * a, at_b * b
     if (width > WIDE).any():
-        _integrate(parameters, log_d, means)
-    return log_d, means
+        _integrate(parameters, log_d, pulls)
+    return log_d, pulls
 
 
-def _integrate(parameters: Array, log_d: Array, means: list[Array]) -> None:
+def _integrate(parameters: Array, log_d: Array, pulls: list[Array]) -> None:
     """Fill in what wide rows have in the bins near their means, by Gauss-Legendre sums.
 
     There the exponent varies by less than ½ over a bin.
@@ -273,8 +274,10 @@ def _integrate(parameters: Array, log_d: Array, means: list[Array]) -> None:
     share = 0.5 * SHARES * np.exp(-step * (t + step / 2))
     total = share.sum(axis=1)
     log_d[z] = np.log(total / (ROOT * width[z[0], 0])) - t[:, 0] ** 2 / 2
-    for k, mean in enumerate(means):
-        mean[z] = (share * (t + step) ** k).sum(axis=1) / total
+    t = t + step
+    for k, pull in enumerate(pulls):  # q_(k+1)
+        inner = t ** (k + 1) - (k * t ** (k - 1) if k else 0)
+        pull[z] = (share * inner).sum(axis=1) / total
 
 
 def _as_rows(parameters: ArrayLike) -> Array:
