@@ -48,6 +48,20 @@ def test_rates_close_to_the_corner(beta, R):
     assert (solution.lower_bound - H) / (beta - 1) <= 0.499925
 
 
+def test_a_tangent_close_to_one_bounds_the_corner_as_sharply_as_theory():
+    """R_min ≥ .499896, and a perfect fit of rate .499924188 is known."""
+    solution = solve(TOY.p, beta=1.000001, decoder=FAMILY, tol=1e-11)
+    assert solution.status is Status.CERTIFIED
+    assert 0.499896 <= (solution.lower_bound - H) / (solution.beta - 1) <= 0.499924188
+
+
+def test_few_rows_are_enough_close_to_the_corner():
+    """Theory §6: 17 at 1.00001, so that rows of little mass lie where c is 1 and no higher."""
+    solution = solve(TOY.p, beta=1.00001, decoder=FAMILY, tol=1e-9)
+    assert solution.n_z == 17
+    assert solution.iterations <= 8
+
+
 @pytest.mark.parametrize("beta", [2.035168135, 1.215549041])
 def test_a_row_is_born_at_its_transition(beta):
     """One row more just below it: D + βR of the answer with fewer rows is above the bound."""
@@ -217,6 +231,15 @@ def test_a_cap_on_rounds_is_told():
     better = solve(TOY.p, beta=1.001, decoder=FAMILY)
     assert capped.status is Status.STOPPED
     assert capped.lower_bound <= better.objective
+
+
+def test_a_search_that_finds_rows_above_one_bounds_nothing():
+    """What it has not found is unknown: H alone is below the optimum for sure."""
+    p = geometric_source()
+    with pytest.warns(ConvergenceWarning, match="max_iter"):
+        capped = solve(p, beta=1.2, decoder=GeometricDecoder(8), max_iter=1, tol=1e-15)
+    assert capped.status is Status.STOPPED
+    assert capped.lower_bound == near(entropy(p), 1e-12)
 
 
 # A family of one's own

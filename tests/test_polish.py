@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from problems import GeometricDecoder, geometric_source
+from problems import TOY, GeometricDecoder, geometric_source
 
 from toyrd import GaussianDecoder, solve
 from toyrd.curve import Status
@@ -37,6 +37,18 @@ def test_a_polish_lowers_its_objective_to_where_no_step_gains():
     assert value < polish.value(M, ROWS)
     assert m.sum() == pytest.approx(1, abs=1e-12)
     assert polish._step(m, theta)[1] < 1e-12
+
+
+def test_rows_of_little_mass_come_to_rest_where_c_is_level():
+    """∂c/∂θ = 0 at each row, of whatever mass, as far as rounding lets it."""
+    beta, family = 1.0001, GaussianDecoder()
+    near = solve(TOY.p, beta=1.00011, decoder=family)
+    polish = Polish(TOY.p, family, beta, near.m, near.parameters)
+    (m, theta), _ = polish.run(near.m, near.parameters)
+    slope = polish._model(m, theta)[0].reshape(m.size, 3)[:, 1:] / m[:, None]
+    inside = (family.box[0] < theta) & (theta < family.box[1])
+    assert m.min() < 1e-5
+    assert np.abs(slope[inside]).max() < 1e-6 * (beta - 1)
 
 
 def test_a_hessian_without_eigenvalues_stops_the_polish_where_it_is(monkeypatch):

@@ -249,12 +249,8 @@ def ascend(family: Fitted, theta: Array, log_weight: Array, beta: float) -> tupl
     A row stops where it gains too little; of rows that meet on the way, one goes on, and the
     others get log c = −∞.
     """
-    theta, log_c, live, steps = (
-        theta.copy(),
-        np.full(len(theta), -np.inf),
-        np.arange(len(theta)),
-        0,
-    )
+    theta, log_c = theta.copy(), np.full(len(theta), -np.inf)
+    live, steps = np.arange(len(theta)), 0
     while True:
         q, now = _log_terms(family, theta[live], log_weight, beta)
         with np.errstate(invalid="ignore"):

@@ -157,12 +157,8 @@ class FamilyCurve(Curve):
         found = self._loop(target, self.grid[:0] if fit is None else fit.parameters)
         if abs(target.excess(found.D, found.R)) <= MET:
             return found
-        return self._beyond(target)
-
-    def _beyond(self, target: Target) -> Solution:
-        """Return the end of the curve for a target that is slack there, or raise."""
         finest, coarsest = self.at(0.0), self.at(np.inf)
-        if target.name == "distortion" and target.value >= coarsest.D:
+        if target.name == "distortion" and target.value >= coarsest.D:  # slack at the end
             return target.restate(coarsest)
         raise unreachable(target, finest, coarsest)
 
@@ -187,8 +183,10 @@ class FamilyCurve(Curve):
         """Return answers over polished rows, the last at the β for which they are polished.
 
         A table of rows that are right for one β meets the target at another; a secant finds
-        where the two agree.
+        where the two agree. A perfect fit leaves nothing to polish.
         """
+        if found.D + found.R - self.H <= PERFECT:
+            return [found]
         answers, used = [found], [found.beta]
         while len(answers) <= (1 if target.name == "beta" else POLISHES):
             rows = self._polished(answers[-1], used[-1])

@@ -154,15 +154,11 @@ class GaussianDecoder(ConcaveRows):
         mass = weight.sum(axis=1, keepdims=True)
         weight = np.where(mass > 0, weight, weight.sum(axis=0))
         weight /= weight.sum(axis=1, keepdims=True)
-        theta = self._like(weight)
         if parameters is None:
-            return self._climbed(weight, theta)
+            return self._climbed(weight, self._like(weight))
         given = _as_rows(parameters)
-        has_shape("parameters", given, theta.shape)
-        guess = np.clip(given, *self.box)
-        better = self._score(weight, guess) > self._score(weight, theta)
-        theta = self._climbed(weight, np.where(better[:, None], guess, theta))
-        return np.where(mass > 0, theta, given)
+        has_shape("parameters", given, (len(weight), 2))
+        return np.where(mass > 0, self._climbed(weight, np.clip(given, *self.box)), given)
 
     def _like(self, weight: Array) -> Array:
         """Return the rows in the box whose moments are nearest to those of weights."""
@@ -230,9 +226,9 @@ def log_bins(parameters: Array, n_bins: int) -> Array:
 
 
 def _pulled(parameters: Array, n_bins: int, count: int) -> tuple[Array, list[Array]]:
-    """Return ℓ, and what each bin loses at its ends, q_k = [−t^(k−1) φ] / mass for k = 1, 2, …
+    """Return ℓ, and the first q_k = (φ(a) aᵏ⁻¹ − φ(b) bᵏ⁻¹) / (Φ(b) − Φ(a)), k = 1, 2, ….
 
-    With the moments of t in the bin, q_k = E tᵏ − (k − 1) E tᵏ⁻², without their cancellation.
+    By parts q_k = E tᵏ − (k − 1) E tᵏ⁻² over the bin, but without the cancellation.
     The mass is E(near) − E(far) exp(−|b² − a²|/2), times exp(−near²/2), with near and far the
     ends of the bin and E(z) = Φ(−|z|) exp(z²/2); but 1 less both tails where the mean is inside.
     """
