@@ -109,6 +109,18 @@ def test_distortions_are_met_and_their_rates_lead_back(distortion):
     assert near(distortion, 1e-7) == back.D
 
 
+def test_at_the_least_distortion_a_tangent_within_rounding_bounds_the_rate():
+    """Rows nearly as good may cost less, so that the table of the best alone proves nothing."""
+    p, family = np.array([0.5, 0.3, 0.2]), GaussianDecoder(3)
+    least = solve(p, beta=0, decoder=family)
+    solution = solve(p, distortion=least.D, decoder=family)
+    assert solution.status is Status.CERTIFIED
+    assert near(least.D) == solution.D
+    assert 1e-10 < solution.gap <= 1e-8
+    rows = family.log_rows(fine_rows(family, solution.parameters))
+    assert solution.lower_bound <= rate_distortion(p, -rows.T, distortion=solution.D).R + 1e-12
+
+
 def test_the_perfect_fit_of_least_rate_depends_on_the_binning():
     """Equal widths ±1, 0.598: fits below the truth's rate exist; at it, the truth has two rows."""
     width = 0.598 / 0.2  # thirty equal bins over −3 to 3

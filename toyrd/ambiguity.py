@@ -44,7 +44,7 @@ INSIDE, FALL = 1e-2, 0.4
 OFF = 1e-7
 """What D + R may be above H where a programme starts, in nats."""
 
-NEAR_ONE = (1.01, 1.0001, 1.000001)
+NEAR_ONE = (1.01, 1.001, 1.000001)
 """The β whose tangents bound the least rate of a perfect fit."""
 
 SHARPEST = 1e-11

@@ -26,10 +26,10 @@ LARGE, FAR = 1e4, 30.0
 """The β, and its ratio to D, where a single row is certified: min F is no less for larger β."""
 
 TINY = 1e-9
-"""Below this β the fit takes the place of the polish; masses below it do not count."""
+"""Below this β the fit takes the place of the polish, and c is bounded at a larger one."""
 
 FLOOR = 0.05
-"""Least β at which c is bounded, in units of tol: that of a lower β follows, as R ≤ log n."""
+"""Share of tol that R ≤ log n may cost where c is bounded at a larger β than the answer's."""
 
 ALIKE = (0.97, 0.999, 1 - 1e-5)
 """Affinities Σ √(d d') above which rows are tried as one, the boldest first."""
@@ -155,6 +155,10 @@ class FamilyCurve(Curve):
         if fit is not None and abs(target.excess(fit.D, fit.R)) <= MET:
             return self._certified(target, fit)[0]
         found = self._loop(target, self.grid[:0] if fit is None else fit.parameters)
+        if target.name == "distortion" and found.beta < TINY and not found.converged:
+            # At the least D no price bounds R; within the rounding of D one does.
+            near = self._loop(Target("distortion", target.value + MET / 2), found.parameters)
+            found = replace(near, target=target)
         if abs(target.excess(found.D, found.R)) <= MET:
             return found
         finest, coarsest = self.at(0.0), self.at(np.inf)
@@ -297,10 +301,11 @@ class FamilyCurve(Curve):
 
         Below the least β, F is no less than there, but for what R may cost in between.
         """
-        least = FLOOR * self.tol / max(1.0, np.log(self.p.size))
+        least = min(TINY, FLOOR * self.tol / max(1.0, np.log(self.p.size)))
         most = max(LARGE, FAR * found.D) if found.m.size == 1 else np.inf
         beta = min(max(found.beta, least), most)
-        share = self.tol if target.name == "distortion" else self.tol / beta
+        priced = target.name == "distortion" and beta == found.beta
+        share = self.tol if priced else self.tol / beta
         with np.errstate(divide="ignore"):
             log_g = logsumexp(-found.cost / beta, b=found.m, axis=1)
             log_weight = np.log(self.p) - log_g
