@@ -31,11 +31,6 @@ ROUNDING = 2e-15
 LARGEST_COST = 1e306
 """Finite costs are no larger, so that sums and differences of a few do not overflow."""
 
-HUGE = (
-    f"sizes above {LARGEST_COST:g} overflow: change the unit of cost, and of beta with it, "
-    "or write inf to forbid a pair"
-)
-
 
 def as_array(name: str, value: ArrayLike, *, ndim: int | None = None) -> Array:
     """Return `value` as a non-empty float64 array of `ndim` axes, or say what it is instead."""
@@ -69,7 +64,7 @@ def _way_out(name: str, value: object) -> str:
 def refuse(name: str, array: Array, bad: NDArray[np.bool_], rule: str) -> None:
     """Raise if an entry breaks a rule, and say which."""
     if bad.any():
-        place = [int(i) for i in np.argwhere(bad)[0]]
+        place = [int(i) for i in np.argwhere(bad)[0]] or ""
         raise ValueError(f"{name}{place} is {array[bad][0]!s}{rule}")
 
 
@@ -78,35 +73,43 @@ def no_nan(name: str, array: Array) -> None:
     refuse(name, array, np.isnan(array), "; every entry must be a number")
 
 
+def non_negative(name: str, array: Array) -> None:
+    """Raise if an entry is NaN, negative or infinite, and say which."""
+    no_nan(name, array)
+    bad = (array < 0) | np.isinf(array)
+    refuse(name, array, bad, "; a probability lies between 0 and 1")
+
+
 def as_distribution(name: str, value: ArrayLike, *, ndim: int | None = 1) -> Array:
     """Return `value` as an array that is non-negative and sums to 1 over all its axes."""
-    array = as_array(name, value, ndim=ndim)
-    non_negative(name, array)
-    with np.errstate(over="ignore"):
-        total = float(array.sum())
-    if abs(total - 1) > SUM_TOLERANCE:
-        advice = f"toyrd.normalize({name}) divides it by its sum, if that is meant"
-        raise ValueError(f"{name} must sum to 1, but sums to {total!r}; {advice}")
-    return array / total if abs(total - 1) > ROUNDING else array
+    return _summing_to_one(name, as_array(name, value, ndim=ndim), None)
 
 
 def as_table(name: str, value: ArrayLike, *, shape: tuple[int, int] | None = None) -> Array:
     """Return `value` as a 2-D array whose rows are distributions, of `shape` if one is given."""
     array = as_array(name, value, ndim=2)
     has_shape(name, array, shape)
+    return _summing_to_one(name, array, 1)
+
+
+def _summing_to_one(name: str, array: Array, axis: int | None) -> Array:
+    """Return an array of probabilities with sums of 1 along an axis, or over all of them."""
     non_negative(name, array)
     with np.errstate(over="ignore"):
-        sums = array.sum(axis=1)
-    off = np.flatnonzero(np.abs(sums - 1) > SUM_TOLERANCE)
-    if off.size:
-        named = ", ".join(f"{name}[{i}] sums to {sums[i]!s}" for i in off[:3])
-        more = f" and {off.size - 3} rows more" if off.size > 3 else ""
-        advice = f"toyrd.normalize({name}) divides each row by its sum, if that is meant"
-        if np.abs(array.sum(axis=0) - 1).max() <= SUM_TOLERANCE:
+        sums = array.sum(axis=axis, keepdims=True)
+    miss = np.abs(sums - 1)
+    if miss.max() > SUM_TOLERANCE:
+        first = int(np.argmax(miss > SUM_TOLERANCE))
+        all_of, row, it = "", "", "it"
+        if axis is not None:
+            all_of, row, it = "every row of ", f"{name}[{first}] ", "each row"
+        advice = f"toyrd.normalize({name}) divides {it} by its sum, if that is meant"
+        if axis is not None and np.abs(array.sum(axis=0) - 1).max() <= SUM_TOLERANCE:
             advice = "its columns do: is it transposed?"
-        raise ValueError(f"every row of {name} must sum to 1, but {named}{more}; {advice}")
-    rough = np.abs(sums - 1) > ROUNDING
-    return array / np.where(rough, sums, 1.0)[:, None] if rough.any() else array
+        found = f"{row}sums to {sums.flat[first]!s}"
+        raise ValueError(f"{all_of}{name} must sum to 1, but {found}; {advice}")
+    rough = miss > ROUNDING
+    return np.asarray(array / np.where(rough, sums, 1.0)) if rough.any() else array
 
 
 def table_over(name: str, value: ArrayLike, over: Array) -> Array:
@@ -123,18 +126,15 @@ def as_cost(name: str, value: ArrayLike, p: Array) -> Array:
         rule = f"{name} must have one row for each of the {p.size} symbols of p"
         raise ValueError(f"{rule}, but its shape is {array.shape}")
     no_nan(name, array)
-    low, high = array.min(axis=1), array.max(axis=1)
-    if (high == np.inf).any():
-        high = array.max(axis=1, where=array < np.inf, initial=0.0)
-    size = np.maximum(high, -low)
-    worst = size.max()
-    for rule, rows in (
-        ("-inf: a cost may be +inf, which forbids a pair, but not -inf", low == -np.inf),
-        ("+inf everywhere: a symbol with p > 0 needs an allowed pair", (low == np.inf) & (p > 0)),
-        (f"a cost of size {worst:g}; {HUGE}", (size == worst) & (worst > LARGEST_COST)),
-    ):
-        if rows.any():
-            raise ValueError(f"row {int(np.argmax(rows))} of {name} has {rule}")
+    refuse(
+        name, array, array == -np.inf, ": a cost may be inf, which forbids a pair, but not -inf"
+    )
+    least = array.min(axis=1)
+    stuck = (least == np.inf) & (p > 0)
+    refuse(name, least, stuck, " everywhere: a symbol with p > 0 needs an allowed pair")
+    huge = (np.abs(array) > LARGEST_COST) & (array < np.inf)
+    way_out = "change the unit of cost, and of beta with it, or write inf to forbid a pair"
+    refuse(name, array, huge, f"; sizes above {LARGEST_COST:g} overflow: {way_out}")
     return frozen(array)
 
 
@@ -156,27 +156,20 @@ def one_width(default: int, n_z: int | None, **tables: Any) -> int:
     return next(iter(widths.values()), default)
 
 
-def non_negative(name: str, array: Array) -> None:
-    """Raise if an entry is NaN, negative or infinite, and say which."""
-    no_nan(name, array)
-    bad = (array < 0) | np.isinf(array)
-    refuse(name, array, bad, "; a probability lies between 0 and 1")
-
-
 def as_number(
     name: str, value: Any, *, low: float = -np.inf, high: float = np.inf, open_low: bool = False
 ) -> float:
     """Return `value` as a float in [low, high], or in (low, high] if `open_low`."""
-    kind = getattr(getattr(value, "dtype", None), "kind", "f")
-    # float() would parse text, unpack arrays and drop imaginary parts.
-    if isinstance(value, str | bytes) or getattr(value, "ndim", 0) > 0 or kind not in "fiub":
-        raise TypeError(f"{name} must be one number, not {reprlib.repr(value)}")
     try:
+        raw = np.asarray(value)
+        # float() would parse text, unpack arrays and drop imaginary parts.
+        if raw.ndim > 0 or raw.dtype.kind not in "fiubO":
+            raise TypeError
         number = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} must be one number, not {reprlib.repr(value)}") from None
     except OverflowError as error:
         raise ValueError(f"{name} is out of range: {error}") from None
+    except Exception:  # whatever a foreign number raises on its way
+        raise TypeError(f"{name} must be one number, not {reprlib.repr(value)}") from None
     if not low <= number <= high or (open_low and number == low):
         left = "(" if open_low else "["
         raise ValueError(f"{name} is {number!r}, but must lie in {left}{low:g}, {high:g}]")
