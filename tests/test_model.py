@@ -133,9 +133,9 @@ def test_a_tiny_divergence_is_not_lost_to_cancellation():
         (lambda: kl_divergence([1.0], [1.0, 0.0]), ValueError, r"q must have shape \(1,\), but"),
         (lambda: mutual_information([1.0]), ValueError, "joint must have 2 axes"),
         (lambda: mutual_information([[1.0], [1.0]]), ValueError, "joint must sum to 1"),
-        (lambda: normalize([0.0, 0.0]), ValueError, "x"),
+        (lambda: normalize([[1, 1], [0, 0]]), ValueError, r"of x\[1, 0\] is 0.0; leave that row"),
         (lambda: normalize([-1.0, 2.0]), ValueError, r"x\[0\] is -1.0"),
-        (lambda: normalize([1.0, 2.0], axis=1), ValueError, "axis is 1, but x has 1 axes"),
+        (lambda: normalize([1.0, 2.0], axis=1), ValueError, "axis is 1, but must be at most 0"),
     ],
 )
 def test_what_is_not_a_distribution_is_refused(call, error, message):

@@ -314,6 +314,27 @@ def test_a_solution_has_what_its_model_has():
             getattr(bare, name)
 
 
+@pytest.mark.parametrize("fixed", [{"decoder": SHARP_ROWS}, {"cost": -np.log(SHARP_ROWS.T)}])
+@pytest.mark.parametrize("target", [{"beta": 0.7}, {"rate": 0.2}, {"distortion": 0.7}])
+def test_numbers_agree_in_any_unit(fixed, target):
+    """The objective is D + βR, D or R; a bit is log 2 nats; the D of a bare cost has no unit."""
+    solution, ((name, value),) = solve(THIRDS, **fixed, **target), target.items()
+    for unit, nats in (("nats", 1.0), ("bits", math.log(2))):
+        row, cost = solution.to_dict(unit=unit), nats if "decoder" in fixed else 1.0
+        paid = {
+            "beta": row["D"] + row["beta"] * row["R"],
+            "rate": row["D"],
+            "distortion": row["R"],
+        }
+        assert row["objective"] == pytest.approx(paid[name], abs=1e-9)
+        assert row["objective"] - row["lower_bound"] == pytest.approx(row["gap"], abs=1e-14)
+        assert row["D"] * cost == pytest.approx(solution.D)
+        assert row["R"] * nats == pytest.approx(solution.R)
+        of_value = {"beta": cost / nats, "rate": nats, "distortion": cost}
+        assert row["value"] * of_value[name] == pytest.approx(value)
+        assert (row["target"], row["status"]) == (name, "certified")
+
+
 @pytest.mark.parametrize(
     "options",
     [{"beta": 0.5}, {"rate": 0.5}, {"rate": 0.5, "start": "smooth"},

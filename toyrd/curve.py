@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from .checks import Array, as_number, locked, one_of
-from .model import SMALLEST, Model, Tables, respond
+from .model import SMALLEST, Model, Tables, as_log_cost, respond
 
 EPS = float(np.finfo(np.float64).eps)
 
@@ -116,17 +116,15 @@ class Target:
         With D + βR ≥ F − gap: D ≥ F − gap − βR* and R ≥ (F − gap − D*)/β, whatever the β.
         Where the point falls short of its target, that of the target itself is the lower.
         """
-        beta, gap, nats = found.beta, found.gap, found.nats
+        beta, gap = found.beta, found.gap
         short = max(0.0, self.value - (found.R if self.name == "rate" else found.D))
         priced = 0 < beta < np.inf
-        if self.name == "rate":
-            gap = gap + beta * short if priced else gap
+        if self.name == "rate" and priced:
+            gap += beta * short
         if self.name == "distortion":
-            gap = (gap + short) / beta if priced else nats
-        objective = self.objective(found.D, found.R)
-        return replace(
-            found, target=self, objective=objective, lower_bound=objective - gap, gap=gap
-        )
+            gap = (gap + short) / beta if priced else found.nats
+        least = self.objective(found.D, found.R)
+        return replace(found, target=self, objective=least, lower_bound=least - gap, gap=gap)
 
 
 def gap_above(bound: float, objective: float) -> float:
@@ -205,18 +203,15 @@ class Solution(Tables):
         cls, target: Target, model: Model, *, cost: Array | None = None, **fields: Any
     ) -> Solution:
         """Return the answer that is a model: with its own encoder and decoder."""
-        with np.errstate(divide="ignore"):
-            table = -np.log(model.d.T) if cost is None else cost
-        own = {"p": model.p, "m": model.m, "encoder": model.e, "decoder": model.d}
-        known: dict[str, Any] = {"cost": locked(table), **own}
+        cost = as_log_cost(model.d) if cost is None else locked(cost)
+        fields |= {"p": model.p, "m": model.m, "encoder": model.e, "decoder": model.d}
         if "D" not in fields:
-            known |= {"D": model.D, "R": model.R}
-        return cls(target=target, **{**known, **fields})
+            fields |= {"D": model.D, "R": model.R}
+        return cls(target=target, cost=cost, **fields)
 
     def __repr__(self) -> str:
-        numbers = {"H": self.H} if self.decoder is not None else {}
-        numbers |= {"D": self.D, "R": self.R, "I": self.I} if self.m.size <= 100 else {}
-        numbers = {"beta": self.beta, **numbers, "D": self.D, "R": self.R}
+        numbers = {"beta": self.beta} | ({"H": self.H} if self.decoder is not None else {})
+        numbers |= {"D": self.D, "R": self.R} | ({"I": self.I} if self.m.size <= 100 else {})
         steps = f" after {self.iterations} iterations" if self.iterations else ""
         lines = [f"{name} = {value:.10g}" for name, value in numbers.items()]
         lines += [
@@ -237,14 +232,14 @@ class Solution(Tables):
         return "; ".join(filter(None, (WORDS[self.status], self.note)))
 
     @cached_property
-    def e(self) -> Array:
+    def e(self) -> Array:  # type: ignore[override]
         """Encoder e(z|x), by default ∝ m(z) exp(−cost(x, z)/β), shape (n_x, n_z)."""
         if self.encoder is not None:
             return self.encoder
         return locked(respond(self.cost, self.m, self.beta)[0])
 
     @property
-    def d(self) -> Array:
+    def d(self) -> Array:  # type: ignore[override]
         """Decoder d(x|z), shape (n_z, n_x)."""
         if self.decoder is None:
             raise AttributeError(
@@ -288,15 +283,16 @@ class Solution(Tables):
         dict
             target, value, status, beta, D, R, objective, lower_bound and gap.
         """
-        one = NATS[one_of("unit", unit, tuple(NATS))]
-        costly = one if self.decoder is not None else 1.0
-        scale = {"beta": costly / one, "rate": one, "distortion": costly}
-        mine = one if self.target.name == "distortion" else costly
-        sizes = {"beta": scale["beta"], "D": costly, "R": one}
-        sizes |= dict.fromkeys(("objective", "lower_bound", "gap"), mine)
-        words: dict[str, float | str] = {"target": self.target.name, "status": self.status.value}
-        words["value"] = self.target.value / scale[self.target.name]
-        return words | {name: getattr(self, name) / size for name, size in sizes.items()}
+        nat = NATS[one_of("unit", unit, tuple(NATS))]
+        cost = nat if self.decoder is not None else 1.0
+        sizes = {"beta": cost / nat, "D": cost, "R": nat}
+        sought = {"beta": "beta", "rate": "R", "distortion": "D"}[self.target.name]
+        least = sizes["R" if sought == "D" else "D"]
+        sizes |= {"objective": least, "lower_bound": least, "gap": least}
+        words = {"target": self.target.name, "status": self.status.value}
+        numbers = {"value": self.target.value / sizes[sought]}
+        numbers |= {name: getattr(self, name) / size for name, size in sizes.items()}
+        return {**words, **numbers}
 
 
 def family_decoder(cost: Array) -> Array:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -136,11 +136,8 @@ def mutual_information(joint: ArrayLike) -> float:
 def expectation(joint: Array, values: Array) -> float:
     """Return Σ joint · values, where a pair of mass 0 adds nothing even at ±∞."""
     total = float(np.vdot(joint, values))
-    if np.isnan(total):  # some rows at a time, to need no third table
-        total = 0.0
-        for k in range(0, len(joint), 1024):
-            part = joint[k : k + 1024]
-            total += float(np.vdot(part, np.where(part > 0, values[k : k + 1024], 0)))
+    if np.isnan(total):
+        total = float(np.vdot(joint, np.where(joint > 0, values, 0)))
     return total + 0.0
 
 
@@ -155,6 +152,12 @@ def relative_entropy_terms(p: Array, q: Array) -> Array:
     close = (np.abs(p - q) < 0.5 * q) & (q > 1e-300)
     terms[close] = p[close] * np.log1p((p[close] - q[close]) / q[close])
     return terms
+
+
+def rate_of(p: Array, e: Array, m: Array) -> float:
+    """Return Σ p(x) KL(e(z|x) ‖ m(z)) of checked tables, without the symbols of mass 0."""
+    live = p > 0
+    return max(0.0, float(p[live] @ relative_entropy_terms(e[live], m).sum(axis=1)))
 
 
 def normalize(x: ArrayLike, axis: int = -1) -> Array:
@@ -187,14 +190,10 @@ def normalize(x: ArrayLike, axis: int = -1) -> Array:
     """
     array = checks.as_array("x", x)
     checks.non_negative("x", array)
-    axis = checks.as_count("axis", axis, low=-array.ndim)
-    if axis >= array.ndim:
-        raise ValueError(f"axis is {axis}, but x has {array.ndim} axes; the last is -1")
+    axis = checks.as_count("axis", axis, low=-array.ndim, high=array.ndim - 1)
     scaled = array / max(float(array.max()), SMALLEST)  # so that no sum overflows or is denormal
     total = scaled.sum(axis=axis, keepdims=True)
-    if not total.all():
-        where = [int(i[0]) for i in np.nonzero(np.broadcast_to(total == 0, array.shape))]
-        raise ValueError(f"x is 0 all along axis {axis} at {where}; leave that row out")
+    checks.refuse(f"sum over axis {axis} of x", total, total == 0, "; leave that row out")
     return np.asarray(scaled / total)
 
 
@@ -280,10 +279,7 @@ def induced(p: Array, e: Array) -> Array:
 
 def posterior(p: Array, e: Array) -> Array:
     """Return e(x|z) from checked tables, above 0 wherever p(x) e(z|x) is; dead latents get p."""
-    joint = (p[:, None] * e).T
-    faint = joint.sum(axis=1) < COARSE
-    d = conditional(joint, p)
-    d[faint] = _faint_posterior(p, e[:, faint])
+    d = conditional(_lifted(_lifted(e) * p[:, None]).T, p)
     d[(d == 0) & _allowed(p, e).T] = SMALLEST
     return d
 
@@ -297,11 +293,9 @@ def conditional(joint: Array, p: Array) -> Array:
     return np.asarray(d)
 
 
-def _faint_posterior(p: Array, e: Array) -> Array:
-    with np.errstate(divide="ignore"):
-        logs = (np.log(p)[:, None] + np.log(e)).T
-    top = logs.max(axis=1, keepdims=True)
-    return conditional(np.exp(logs - np.where(top == -np.inf, 0.0, top)), p)
+def _lifted(table: Array) -> Array:
+    """Return columns times powers of 2 that bring the largest entry of each to ½ or more."""
+    return np.asarray(np.ldexp(table, -np.frexp(table.max(axis=0))[1]))
 
 
 def _allowed(p: Array, e: Array) -> NDArray[np.bool_]:
@@ -402,18 +396,12 @@ class Pictured:
 class Tables(Pictured, checks.ReadOnly):
     """All that follows from the tables p, e, d and m of a `Model` or a `Solution`."""
 
-    if TYPE_CHECKING:
-        p: Array
-        m: Array
-
-        @property
-        def e(self) -> Array: ...  # noqa: D102
-        @property
-        def d(self) -> Array: ...  # noqa: D102
-        @property
-        def D(self) -> float: ...  # noqa: D102
-        @property
-        def R(self) -> float: ...  # noqa: D102
+    p: Array
+    e: Array
+    d: Array
+    m: Array
+    D: float
+    R: float
 
     @property
     def n_x(self) -> int:
@@ -433,9 +421,7 @@ class Tables(Pictured, checks.ReadOnly):
     @cached_property
     def I(self) -> float:  # noqa: E743 - the field's own name
         """Mutual information I(X; Z) of p(x) e(z|x), with its own marginal e(z)."""
-        used = self.p[:, None] * self.e > 0  # a product that underflows carries no information
-        terms = relative_entropy_terms(np.where(used, self.e, 0), self.e_z)
-        return max(0.0, float(self.p @ terms.sum(axis=1)))
+        return rate_of(self.p, self.e, self.e_z)
 
     @cached_property
     def elbo(self) -> float:
@@ -476,12 +462,9 @@ class Tables(Pictured, checks.ReadOnly):
     @cached_property
     def distortion_gap(self) -> float:
         """D − (H − I) as its own divergence, Σ_z e(z) KL(e(x|z) ‖ d(x|z))."""
-        if (_allowed(self.p, self.e) & (self.d.T == 0)).any():
-            return np.inf
-        joint = self.p[:, None] * self.e
-        x, z = np.nonzero(joint)
-        log_posterior = np.log(self.p[x]) + np.log(self.e[x, z]) - np.log(self.e_z[z])
-        return max(0.0, float(joint[x, z] @ (log_posterior - np.log(self.d[z, x]))))
+        used = self.e_z > 0
+        terms = relative_entropy_terms(self.x_given_z[used], self.d[used])
+        return max(0.0, float(self.e_z[used] @ terms.sum(axis=1)))
 
     def sketch(self) -> str:
         """Draw e(z|x), d(x|z) and m(z) as shaded blocks, for a terminal: z upwards, x across.
@@ -548,18 +531,15 @@ class Model(Tables):
         p, m = as_distribution("p", p), as_distribution("m", m)
         e = as_table("e", e, shape=(p.size, m.size))
         d = as_table("d", d, shape=(m.size, p.size))
-        self._keep(frozen(p), frozen(e), frozen(d), frozen(m))
+        vars(self).update(p=frozen(p), e=frozen(e), d=frozen(d), m=frozen(m))
 
     @classmethod
     def _of(cls, p: Array, e: Array, d: Array, m: Array) -> Model:
         """Bundle tables of which nobody else holds e or d: checked, not copied."""
         model = object.__new__(cls)
-        model._keep(frozen(p), locked(as_table("e", e)), locked(as_table("d", d)), frozen(m))
+        e, d = locked(as_table("e", e)), locked(as_table("d", d))
+        vars(model).update(p=frozen(p), e=e, d=d, m=frozen(m))
         return model
-
-    def _keep(self, *tables: Array) -> None:
-        for name, table in zip("pedm", tables, strict=True):
-            object.__setattr__(self, name, table)
 
     def __repr__(self) -> str:
         numbers = ", ".join(f"{name}={getattr(self, name):.6g}" for name in "HDRI")
@@ -594,12 +574,10 @@ class Model(Tables):
         """
         p, n_z = as_distribution("p", p), checks.as_count("n_z", n_z)
         generator = checks.as_rng(rng)
-        concentration = checks.as_number(
-            "concentration", concentration, low=0, high=1e300, open_low=True
-        )
+        alpha = checks.as_number("concentration", concentration, low=0, high=1e300, open_low=True)
 
         def rows(n: int, k: int) -> Array:
-            return generator.dirichlet(np.full(k, concentration), size=n)
+            return generator.dirichlet(np.full(k, alpha), size=n)
 
         return cls(p, rows(p.size, n_z), rows(n_z, p.size), rows(1, n_z)[0])
 
@@ -626,14 +604,12 @@ class Model(Tables):
         return Model._of(p, self.e, self.d, self.m)
 
     @cached_property
-    def D(self) -> float:
+    def D(self) -> float:  # type: ignore[override]
         """Distortion, −Σ p(x) e(z|x) log d(x|z); +∞ where d lacks support."""
         live = self.p > 0
         return float(self.p[live] @ -xlogy(self.e[live], self.d.T[live]).sum(axis=1)) + 0.0
 
     @cached_property
-    def R(self) -> float:
+    def R(self) -> float:  # type: ignore[override]
         """Rate, Σ p(x) KL(e(z|x) ‖ m(z)); +∞ where m lacks support."""
-        live = self.p > 0
-        rows = relative_entropy_terms(self.e[live], self.m).sum(axis=1)
-        return max(0.0, float(self.p[live] @ rows))
+        return rate_of(self.p, self.e, self.m)
