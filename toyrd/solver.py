@@ -38,9 +38,7 @@ def curve_for(
 ) -> Curve:
     """Return the curve of a problem: of a table, a family, all tables free, or a local search."""
     if cost is not None and (decoder is not None or start is not None):
-        raise ValueError(
-            "cost goes with neither decoder, which is the cost −log d(x|z), nor start"
-        )
+        raise ValueError("cost goes with neither decoder, which is the cost −log d, nor start")
     fixed = None if marginal is None else as_distribution("marginal", marginal)
     table = as_decoder(decoder, p) if cost is None else as_cost("cost", cost, p)
     first = _as_start(start, p)
@@ -48,26 +46,20 @@ def curve_for(
     name = "decoder" if cost is None else "cost"
     tables = {name: table, "marginal": fixed, "start": first, "prefer": choice}
     width = checks.one_width(p.size, n_z, **tables)
-    cap = None if max_iter is None else checks.as_count("max_iter", max_iter)
-    unbounded = isinstance(table, GlobalFamily) and n_z is None and fixed is None
-    tol = (1e-8 if unbounded else 1e-10) if tol is None else tol
+    family = table if isinstance(table, GlobalFamily) and n_z is None and fixed is None else None
+    tol = (1e-10 if family is None else 1e-8) if tol is None else tol
     tol = checks.as_number("tol", tol, low=0, open_low=True)
+    cap = None if max_iter is None else checks.as_count("max_iter", max_iter)
     starts, generator = checks.as_count("starts", starts), checks.as_rng(rng)
-    if generator is rng:  # one's own generator gives other starts the next time
-        (generator,) = generator.spawn(1)
-    free = table is None and fixed is None and start is None
-    if choice is not None and not free:
-        raise ValueError(
-            "prefer picks among optima only at a rate or distortion, where decoder, marginal "
-            "and start are free; leave it out"
-        )
-    if free:
+    # One's own generator gives other starts the next time.
+    generator = generator.spawn(1)[0] if generator is rng else generator
+    if table is None and fixed is None and start is None:
         return FreeCurve(p, width, choice, tol)
     if isinstance(table, np.ndarray) and start is None:
         price, own = (as_log_cost(table), table) if cost is None else (table, None)
         return TableCurve(p, price, decoder=own, marginal=fixed, tol=tol, max_iter=cap)
-    if isinstance(table, GlobalFamily) and unbounded and start is None:
-        return FamilyCurve(p, table, tol=tol, max_iter=cap)
+    if family is not None and start is None:
+        return FamilyCurve(p, family, tol=tol, max_iter=cap)
     callback = checks.as_callback(callback)
     return LocalCurve(p, table, fixed, width, first, starts, generator, tol, cap, callback)
 
@@ -161,12 +153,15 @@ def solve(
     """
     p = as_distribution("p", p)
     target = Target.of(beta=beta, rate=rate, distortion=distortion)
-    if prefer is not None and target.name == "beta":
-        raise ValueError("prefer picks among the optima of a rate or a distortion; leave it out")
-    curve = curve_for(
+    given = [table for table in (decoder, cost, marginal, start) if table is not None]
+    if prefer is not None and (given or target.name == "beta"):
+        raise ValueError(
+            "prefer picks among optima only at a rate or distortion, where decoder, cost, "
+            "marginal and start are free; leave it out"
+        )
+    return curve_for(
         p, decoder, cost, marginal, n_z, start, starts, prefer, rng, tol, max_iter, callback
-    )
-    return curve.solve(target)
+    ).solve(target)
 
 
 def alternate(
