@@ -12,10 +12,10 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, process
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from itertools import chain
-from typing import Any, overload
+from itertools import chain, count
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,8 +28,7 @@ from .model import Pictured
 from .solver import curve_for
 from .transitions import Transition, transitions
 
-Map = Callable[[Callable[..., Any], Iterable[Any]], Iterable[Any]]
-Workers = int | Map
+Workers = int | Callable[..., Iterable[Any]]
 Run = Callable[[Any], Iterable[Any]]
 Task = tuple[float, Solution | None]
 
@@ -40,21 +39,23 @@ MOST = 100_000
 """Points of a frontier at the most; each keeps its marginal."""
 
 EDGE = 1e-12
-"""How far beyond an end of the frontier, as a share, a number still means the end."""
+"""How far beyond an end of the frontier, as a share, a number still means the end.
+
+One interpolation may leave the range by rounding.
+"""
 
 
 def column(name: str, about: str) -> cached_property[NDArray[Any]]:
     """Return a property of a frontier: one number of each of its points, shape (n,)."""
-
-    def numbers(self: Frontier) -> NDArray[Any]:
-        return locked(np.array([getattr(point, name) for point in self.points]))
-
+    numbers = cached_property[NDArray[Any]](
+        lambda self: locked(np.array([getattr(point, name) for point in self.points]))
+    )
     numbers.__doc__ = about
-    return cached_property(numbers)
+    return numbers
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Frontier(Pictured, checks.ReadOnly):
+class Frontier(Pictured, checks.ReadOnly, Sequence[Solution]):
     """The points of a frontier: a sequence of solutions, with arrays of their numbers.
 
     ``frontier[i]`` is a solution and ``frontier[i:j]`` a shorter frontier.
@@ -97,9 +98,6 @@ class Frontier(Pictured, checks.ReadOnly):
             return Frontier(self.points[index], self.curve)
         return self.points[index]
 
-    def __iter__(self) -> Iterator[Solution]:
-        return iter(self.points)
-
     def __repr__(self) -> str:
         proof = f"width {self.width:.3g}" if self.convex else "local: chords prove nothing"
         if any(point.status is Status.SEARCHED for point in self.points):
@@ -136,18 +134,17 @@ class Frontier(Pictured, checks.ReadOnly):
         return {name: [row[name] for row in rows] for name in rows[0]}
 
     @cached_property
-    def sandwich(self) -> Sandwich:
-        """The two bounds between which the frontier lies."""
-        return Sandwich(self.points, self.convex)
-
-    @cached_property
     def width(self) -> float:
         """Greatest distance of a chord from the tangents below it, as a share.
 
         The unit is the range of R across and the range of D upwards. If not convex, it is that
         of the staircase from the tangents, in D.
         """
-        return float(self.sandwich.widths().max(initial=0.0))
+        if self.convex:
+            return float(self._widths().max(initial=0.0))
+        R, D = self.reached
+        below = D[:-1] - self._sloped(R[1:])
+        return float(below.max(initial=0.0)) / (float(np.ptp(self.D)) or 1.0)
 
     @cached_property
     def outline(self) -> tuple[Array, Array, Array]:
@@ -156,19 +153,19 @@ class Frontier(Pictured, checks.ReadOnly):
         A rate comes twice where the upper bound steps down. Beside the upright tangent of β = ∞
         the lower bound is its limit from the right.
         """
-        bounds = self.sandwich
-        rates = np.unique(np.concatenate([bounds.R, bounds.corners()[0]]))
-        upper = bounds.upper(rates)
+        rates = np.unique(np.concatenate([self.R, self._corners()[0]]))
+        upper = self._upper(rates)
         if not self.convex:
-            R, D = self.reached
-            before = D[np.maximum(np.searchsorted(R, rates) - 1, 0)]
-            rates, upper = np.repeat(rates, 2), np.stack([before, upper], axis=1).ravel()
-        return locked(rates), locked(bounds.sloped(rates)), locked(upper)
+            upper = np.stack([self._upper(rates, "left"), upper], axis=1).ravel()
+            rates = np.repeat(rates, 2)
+        return locked(rates), locked(self._sloped(rates)), locked(upper)
 
     @cached_property
     def reached(self) -> tuple[Array, Array]:
         """Rates, rising, and the least D reached up to each."""
-        return self.sandwich.reached()
+        order = np.lexsort((self.D, self.R))
+        R, first = np.unique(self.R[order], return_index=True)
+        return locked(R), locked(np.minimum.accumulate(self.D[order])[first])
 
     def transitions(self) -> tuple[Transition, ...]:
         """Locate the β between points where a letter or a row comes into use or leaves it.
@@ -209,8 +206,11 @@ class Frontier(Pictured, checks.ReadOnly):
         ValueError
             If a rate is negative or not finite.
         """
-        rates = _within("rate", rate, 0.0, np.finfo(np.float64).max, "a rate is finite")
-        return _plain(self.sandwich.lower(rates)), _plain(self.sandwich.upper(rates))
+        rates = checks.as_array("rate", rate)
+        checks.refuse(
+            "rate", rates, ~(rates >= 0) | np.isinf(rates), ", but must be finite and ≥ 0"
+        )
+        return _plain(self._lower(rates)), _plain(self._upper(rates))
 
     def distortion_at(self, rate: ArrayLike) -> Any:
         """Interpolate D at a rate, always between the two bounds.
@@ -233,10 +233,13 @@ class Frontier(Pictured, checks.ReadOnly):
         ValueError
             If a rate is out of range.
         """
-        rates = self._covered("rate", rate, self.sandwich.R)
-        lower, upper = self.sandwich.lower(rates), self.sandwich.upper(rates)
-        smooth = self.convex and self.sandwich.R.size > 1
-        return _plain(np.clip(self.sandwich.arc(rates) if smooth else upper, lower, upper))
+        rates = _covered("rate", rate, self.R)
+        lower, upper = self._lower(rates), self._upper(rates)
+        if not self._smooth:
+            return _plain(upper)
+        (_, R, D, _), corners = self._tangents, self._corners()
+        inner = _arc((-R, -corners[0]), (D, corners[1]), -rates)
+        return _plain(np.clip(inner, lower, upper))
 
     def rate_at(self, distortion: ArrayLike) -> Any:
         """Interpolate R at a distortion; the inverse of `distortion_at`.
@@ -256,18 +259,71 @@ class Frontier(Pictured, checks.ReadOnly):
         ValueError
             If a distortion is out of range.
         """
-        wanted = self._covered("distortion", distortion, self.sandwich.D)
-        if self.convex and self.sandwich.R.size > 1:
-            return _plain(self.sandwich.arc_inverse(wanted))
-        R, D = self.reached
-        return _plain(R[np.searchsorted(-D, -wanted)])
+        wanted = _covered("distortion", distortion, self.D)
+        if not self._smooth:
+            R, D = self.reached
+            return _plain(R[np.searchsorted(-D, -wanted)])
+        (_, R, D, _), corners = self._tangents, self._corners()
+        return _plain(-_arc((D, corners[1]), (-R, -corners[0]), wanted))
 
-    def _covered(self, name: str, value: ArrayLike, computed: Array) -> Array:
-        low, high = float(computed.min()), float(computed.max())
-        # One interpolation may leave the range by rounding.
-        slack = EDGE * max(abs(low), abs(high))
-        hint = "the range computed; add betas to reach further"
-        return np.clip(_within(name, value, low - slack, high + slack, hint), low, high)
+    @property
+    def _smooth(self) -> bool:
+        """Whether parabolas can be drawn between neighbouring points."""
+        return self.convex and len(self._tangents[0]) > 1
+
+    @cached_property
+    def _tangents(self) -> tuple[Array, Array, Array, Array]:
+        """β, R, D and lower bound of the points by rising β, each β once: R falls, D rises.
+
+        That D + βR is no less than the bound is proven; at β = ∞ the tangent is upright, and
+        the bound is that of D at rates up to R.
+        """
+        beta, first = np.unique(self.betas, return_index=True)
+        return beta, self.R[first], self.D[first], self.lower_bound[first]
+
+    def _sloped(self, rate: Array) -> Array:
+        """Return the greatest lower bound on D of all tangents but an upright one."""
+        below = np.full(rate.shape, -np.inf)
+        with np.errstate(over="ignore"):  # at a rate beyond measure a tangent says nothing
+            for beta, _, _, bound in zip(*self._tangents, strict=True):
+                if beta < np.inf:
+                    np.maximum(below, bound - beta * rate, out=below)
+        return below
+
+    def _lower(self, rate: Array) -> Array:
+        """Return the greatest lower bound on D that the tangents prove at a rate."""
+        beta, R, _, bound = (each[-1] for each in self._tangents)
+        end = R if self.convex else 0.0  # a local search may end at a larger rate
+        level = bound if beta == np.inf else -np.inf
+        return np.maximum(self._sloped(rate), np.where(rate <= end, level, -np.inf))
+
+    def _upper(self, rate: Array, side: Literal["left", "right"] = "right") -> Array:
+        """Return the least D known to be possible at a rate: chords, or steps if not convex."""
+        R, D = self.reached
+        step = D[np.maximum(np.searchsorted(R, rate, side) - 1, 0)]
+        return np.where(rate < R[0], np.inf, np.interp(rate, R, D) if self.convex else step)
+
+    def _corners(self) -> tuple[Array, Array]:
+        """Return where neighbouring tangents meet, at a rate between those of their points.
+
+        Beside an upright tangent it is the limit from the right, where the bound jumps.
+        """
+        beta, rates, _, bound = self._tangents
+        rise, run = np.diff(bound), np.diff(beta)
+        R = np.divide(rise, run, out=rates[1:].copy(), where=np.isfinite(run))
+        R = np.clip(R, *np.sort([rates[1:], rates[:-1]], axis=0))
+        return R, self._sloped(R)
+
+    def _widths(self) -> Array:
+        """Return the distance of each corner from the chord above it: no point is further from it.
+
+        In units of the ranges of R and D, so that the unit of cost does not matter.
+        """
+        units = [[float(np.ptp(each)) or 1.0] for each in (self.R, self.D)]
+        points = np.stack(self._tangents[1:3]) / units
+        (run, rise), (x, y) = np.diff(points), np.stack(self._corners()) / units - points[:, :-1]
+        area, length = np.maximum(run * y - rise * x, 0.0), np.hypot(run, rise)
+        return np.asarray(area / np.where(length > 0, length, 1.0))
 
 
 def frontier(
@@ -376,13 +432,14 @@ def frontier(
     return _announced(Frontier(tuple(points), curve))
 
 
-def _within(name: str, value: ArrayLike, low: float, high: float, hint: str) -> Array:
-    array = checks.as_array(name, value)
-    bad = ~((array >= low) & (array <= high))
-    if bad.any():
-        span = f"[{low:.12g}, {high:.12g}], {hint}"
-        raise ValueError(f"{name} is {array[bad][0]}, but must lie in {span}")
-    return array
+def _covered(name: str, value: ArrayLike, computed: Array) -> Array:
+    """Return values that lie between the least and the largest computed."""
+    low, high = float(computed.min()), float(computed.max())
+    array, slack = checks.as_array(name, value), EDGE * max(abs(low), abs(high))
+    bad = ~((array >= low - slack) & (array <= high + slack))
+    hint = "the range computed; add betas to reach further"
+    checks.refuse(name, array, bad, f", but must lie in [{low:.12g}, {high:.12g}], {hint}")
+    return np.clip(array, low, high)
 
 
 def _plain(numbers: Array) -> Any:
@@ -410,7 +467,7 @@ class Sweep:
     run: Run
     chains: int
     callback: Callable[..., object] | None
-    done: int = 0
+    numbers: Iterator[int] = field(default_factory=partial(count, 1))
 
     def at(self, betas: Array) -> list[Solution]:
         """Return the points at given β, in the order given; repeated ones are solved once.
@@ -428,18 +485,20 @@ class Sweep:
         A round takes every chord that is too wide at once, so that workers change nothing.
         """
         points = self.at(np.array([0.0, np.inf]))
-        while len(points) < n and (tasks := next_tasks(points, spacing, self.curve.convex)):
-            best = sorted(tasks[: n - len(points)], key=lambda task: task[0])
-            points = sorted(points + self._solved(best), key=lambda point: point.beta)
+        while tasks := next_tasks(points, spacing, self.curve, n - len(points)):
+            points = sorted(points + self._solved(tasks), key=lambda point: point.beta)
         return points
 
     def _solved(self, tasks: Sequence[Task]) -> list[Solution]:
         """Return a point for each task, calling back as they arrive."""
         size = max(SHORTEST, -(-len(tasks) // self.chains))
         parts = [tasks[i : i + size] for i in range(0, len(tasks), size)]
+        points: list[Solution] = []
         try:
-            found = chain.from_iterable(self.run(parts))
-            points = [self._arrived(unpacked(point, self.curve)) for point in found]
+            for point in chain.from_iterable(self.run(parts)):
+                points.append(unpacked(point, self.curve))
+                if self.callback is not None:
+                    self.callback(next(self.numbers), points[-1])
         except process.BrokenProcessPool as error:
             raise RuntimeError(
                 "a worker process died before it answered: out of memory, killed, or started from "
@@ -452,65 +511,54 @@ class Sweep:
             )
         return points
 
-    def _arrived(self, point: Solution) -> Solution:
-        self.done += 1
-        if self.callback is not None:
-            self.callback(self.done, point)
-        return point
 
+def next_tasks(points: Sequence[Solution], spacing: float, curve: Curve, most: int) -> list[Task]:
+    """Return the slopes of the widest chords between points, each warm from its lower end.
 
-def next_tasks(points: Sequence[Solution], spacing: float, convex: bool) -> list[Task]:
-    """Return the β worth solving next, the widest chord first, each warm from its lower end.
-
-    The points come in the order of β, each β once.
+    The points and the tasks come in the order of β, each β once.
     """
-    if not convex:  # as if each were the optimum, to place points where the found ones tell most
+    if not curve.convex:  # as if each were the optimum, to place points where they tell most
         points = [replace(point, lower_bound=point.objective) for point in points]
-    sandwich = Sandwich(points, True)
-    widths, slopes = sandwich.widths(), sandwich.slopes()
-    inside = (slopes > sandwich.beta[:-1]) & (slopes < sandwich.beta[1:])
-    order = np.argsort(-widths, kind="stable")
-    return [(float(slopes[i]), points[i]) for i in order if widths[i] > spacing and inside[i]]
+    found = Frontier(tuple(points), curve)
+    widths, beta = found._widths(), found.betas
+    with np.errstate(divide="ignore", invalid="ignore"):
+        slopes = -np.diff(found.D) / np.diff(found.R)
+    worth = (widths > spacing) & (slopes > beta[:-1]) & (slopes < beta[1:])
+    widest = np.argsort(np.where(worth, -widths, 0.0), kind="stable")
+    chosen = np.sort(widest[: min(most, np.count_nonzero(worth))])
+    return [(float(slopes[i]), points[i]) for i in chosen]
 
 
 def along(curve: Curve, tasks: Iterable[Task]) -> Iterator[Solution]:
     """Yield a point for each task, warm from the one before it unless the task says otherwise."""
     point = None
     for beta, start in tasks:
-        point = curve.at(beta, point if start is None else start)
+        point = curve.at(beta, start or point)
         yield point
 
 
 SHARED = ("p", "cost", "decoder")
 """What a point may share with its curve; it is not sent back from another process."""
 
-ABSENT = locked(np.zeros(0))
-_curve: list[Curve] = []  # of a worker process, sent there once
+ABSENT: Any = ...
+"""What stands for it, as it is the same object in every process."""
 
 
-def remember(curve: Curve) -> None:
-    """Keep the curve of this worker process."""
-    _curve[:] = [curve]
-
-
-def solve_chain(tasks: Iterable[Task], curve: Curve | None = None) -> list[Solution]:
+def solve_chain(curve: Curve, tasks: Iterable[Task]) -> list[Solution]:
     """Return the points of a chain, without the tables that they share with their curve."""
-    curve = _curve[0] if curve is None else curve
     return [packed(point, curve) for point in along(curve, tasks)]
 
 
 def packed(point: Solution, curve: Curve) -> Solution:
     """Return a point without the tables that it shares with its curve."""
-    same = [name for name in SHARED if getattr(point, name) is getattr(curve, name, point)]
-    absent: dict[str, Any] = dict.fromkeys(same, ABSENT)
-    return replace(point, **absent)
+    same = [name for name in SHARED if getattr(point, name) is getattr(curve, name, ABSENT)]
+    return replace(point, **dict.fromkeys(same, ABSENT))
 
 
 def unpacked(point: Solution, curve: Curve) -> Solution:
-    """Return a point with its tables back."""
-    absent = [name for name in SHARED if np.size(getattr(point, name)) == 0]
-    tables: dict[str, Any] = {name: getattr(curve, name) for name in absent}
-    return replace(point, **tables) if tables else point
+    """Return a point with these tables back."""
+    absent = [name for name in SHARED if getattr(point, name) is ABSENT]
+    return replace(point, **{name: getattr(curve, name) for name in absent}) if absent else point
 
 
 @contextmanager
@@ -521,116 +569,21 @@ def spread_over(workers: Workers, curve: Curve, tasks: int) -> Iterator[tuple[Ru
     that threads hold.
     """
     if callable(workers):
-        yield partial(workers, partial(solve_chain, curve=curve)), 8
+        yield partial(workers, partial(solve_chain, curve)), 8
         return
-    count = min(_as_workers(workers), -(-tasks // SHORTEST))
-    if count == 1:
+    asked, processors = checks.as_count("workers", workers, low=-1), os.cpu_count() or 1
+    if asked == 0:
+        raise ValueError("workers is 0, but must be at least 1, or -1 for all processors")
+    wanted = processors if asked == -1 else min(asked, 4 * processors)
+    processes = min(wanted, -(-tasks // SHORTEST))
+    if processes == 1:
         yield partial(map, partial(along, curve)), 1
         return
-    how = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    context = multiprocessing.get_context(how)
-    with ProcessPoolExecutor(count, context, remember, (curve,)) as pool:
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
         try:
-            yield partial(pool.map, solve_chain), 4 * count
+            yield partial(pool.map, partial(solve_chain, curve)), 4 * processes
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def _as_workers(workers: Any) -> int:
-    """Return a number of processes, at most 4 for each processor."""
-    if not hasattr(workers, "__index__"):
-        raise TypeError(f"workers must be an integer or a map-like callable, not {workers!r}")
-    count = checks.as_count("workers", workers, low=-1)
-    if count == 0:
-        raise ValueError("workers is 0, but must be at least 1, or -1 for all processors")
-    processors = os.cpu_count() or 1
-    return processors if count == -1 else min(count, 4 * processors)
-
-
-class Sandwich:
-    """The two bounds of a frontier: tangents from below, chords from above.
-
-    The points lie in the order of β, each β once, so R falls and D rises. The tangent at a point
-    is proven, D + βR ≥ L with L its lower bound; at β = ∞ it is upright, and L bounds D at rates
-    up to R. Neighbouring tangents meet at a corner T, and the polygon is widest there.
-    """
-
-    def __init__(self, points: Sequence[Solution], convex: bool) -> None:
-        table = np.array([(s.beta, s.R, s.D, s.lower_bound) for s in points])
-        rows: list[Array] = list(table[np.unique(table[:, 0], return_index=True)[1]].T)
-        self.beta, self.R, self.D, self.bound = rows
-        self.convex = convex
-
-    def lower(self, rate: Array) -> Array:
-        """Return the greatest lower bound on D that the tangents prove at a rate."""
-        below = self.sloped(rate)
-        end = self.R[-1] if self.convex else 0.0  # a local search may end at a larger rate
-        level = (rate <= end) & (self.beta[-1] == np.inf)
-        return np.where(level, np.maximum(below, self.bound[-1]), below)
-
-    def sloped(self, rate: Array) -> Array:
-        """Return the greatest lower bound of all tangents but an upright one."""
-        below = np.full(rate.shape, -np.inf)
-        with np.errstate(over="ignore"):  # at a rate beyond measure a tangent says nothing
-            for beta, bound in zip(self.beta, self.bound, strict=True):
-                if beta < np.inf:
-                    np.maximum(below, bound - beta * rate, out=below)
-        return below
-
-    def upper(self, rate: Array) -> Array:
-        """Return the least D known to be possible at a rate: chords, or steps if not convex."""
-        R, D = self.reached()
-        step = D[np.maximum(np.searchsorted(R, rate, side="right") - 1, 0)]
-        top = np.interp(rate, R, D) if self.convex else step
-        return np.where(rate < R[0], np.inf, top)
-
-    def reached(self) -> tuple[Array, Array]:
-        """Return rates, rising, each with the least D reached up to it."""
-        order = np.lexsort((self.D, self.R))
-        R, first = np.unique(self.R[order], return_index=True)
-        return locked(R), locked(np.minimum.accumulate(self.D[order])[first])
-
-    def corners(self) -> tuple[Array, Array]:
-        """Return T between each point and the next, at a rate between theirs.
-
-        Beside an upright tangent T is the limit from the right, where the bound jumps.
-        """
-        rise, run = np.diff(self.bound), np.diff(self.beta)
-        R = np.divide(rise, run, out=self.R[1:].copy(), where=np.isfinite(run))
-        R = np.clip(R, *np.sort([self.R[1:], self.R[:-1]], axis=0))
-        return R, self.sloped(R)
-
-    def widths(self) -> Array:
-        """Return the distance of T from the chord above it, for each chord.
-
-        In units of the ranges of R and D, so that the unit of cost does not matter. No point of
-        the frontier is further from its chord. If not convex, the distance is that in D from the
-        corner of each step to the tangents below.
-        """
-        across, up = float(np.ptp(self.R)) or 1.0, float(np.ptp(self.D)) or 1.0
-        if not self.convex:
-            R, D = self.reached()
-            return np.maximum(D[:-1] - self.sloped(R[1:]), 0.0) / up
-        R, D = self.corners()
-        height = np.maximum(self.upper(R) - D, 0.0) / up
-        run, rise = np.abs(np.diff(self.R)) / across, np.diff(self.D) / up
-        length = np.hypot(run, rise)
-        return height * np.divide(run, length, out=np.zeros_like(run), where=length > 0)
-
-    def slopes(self) -> Array:
-        """Return the β of the chord between each point and the next, NaN where there is none."""
-        run, rise = -np.diff(self.R), np.diff(self.D)
-        return np.divide(rise, run, out=np.full_like(run, np.nan), where=(run > 0) & (rise > 0))
-
-    def arc(self, rate: Array) -> Array:
-        """Return D at a rate, on the parabolas that touch both tangents between two points."""
-        R, D = self.corners()
-        return _arc((-self.R, -R), (self.D, D), -rate)
-
-    def arc_inverse(self, distortion: Array) -> Array:
-        """Return R at a distortion, on the same parabolas."""
-        R, D = self.corners()
-        return -_arc((self.D, D), (-self.R, -R), distortion)
 
 
 def _arc(known: tuple[Array, Array], sought: tuple[Array, Array], x: Array) -> Array:
