@@ -1,9 +1,12 @@
 """Spread a frontier over processes or machines, and see from which size on that pays.
 
-A process must start and import numpy, which takes about half a second, so workers lose on small
-problems. Here every point is a certified optimum over Gaussian decoder rows, for the paper's toy
-in more and more bins: work that grows, while little is sent. The last line says from which size
-on the workers were faster than the same sweep in order. Takes about a minute.
+A process must start and import numpy and scipy, which takes most of a second, so workers lose on
+small problems. Here every point is a certified optimum over Gaussian decoder rows, for the paper's
+toy in more and more bins: work that grows, while little is sent. The last line says from which
+size on the workers were faster than the same sweep in order. Takes about a minute.
+
+Each process uses one thread for its matrices. By default it would use one for each processor;
+several processes then fight for the processors, and tables as small as these gain nothing.
 
 `workers` takes a number of processes, −1 for one on each processor, or anything that maps a
 function over an iterable. A pool of your own starts once for many frontiers; give its ``map``:
@@ -22,9 +25,12 @@ Each worker gets a chain of neighbouring β, so that its solves start warm.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Sequence
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy, and for the workers as well
 
 import numpy as np
 
@@ -37,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="workers.py", description=(__doc__ or "").split("\n")[0])
     add = parser.add_argument
     add("--processes", type=int, default=-1, metavar="N", help="-1: one on each processor (-1)")
-    add("--bins", type=int, nargs="+", default=[15, 30, 60, 90], metavar="N", help="sizes to try")
+    add("--bins", type=int, nargs="+", default=[5, 20, 60, 180], metavar="N", help="sizes to try")
     add("--points", type=int, default=32, metavar="N", help="of each frontier (32)")
     options = parser.parse_args(argv)
     try:

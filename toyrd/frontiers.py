@@ -374,7 +374,8 @@ def frontier(
         Number of processes, −1 for one on each processor, or a map-like callable such as
         ``executor.map``. Neighbouring β go to the same worker, in chains of warm starts, so
         that a local search may end elsewhere with another number of workers. Processes start
-        afresh, so a script that uses them needs ``if __name__ == "__main__":``.
+        afresh, so a script that uses them needs ``if __name__ == "__main__":``. Set
+        ``OPENBLAS_NUM_THREADS=1`` before, or the threads of all processes compete.
     tol : float, optional
         Largest gap of a converged point, as for `solve`.
     max_iter : int, optional
