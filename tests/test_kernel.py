@@ -7,9 +7,21 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import rel_entr
 
 from toyrd import kernel
-from toyrd.kernel import Kernel, blahut_arimoto, cover, interior, line_search, newton, quadratic
+from toyrd.kernel import (
+    Kernel,
+    blahut_arimoto,
+    cover,
+    interior,
+    line_search,
+    newton,
+    projected,
+    quadratic,
+    scaled,
+    settled,
+)
 from toyrd.testing import distributions, tables
 
 INF = math.inf
@@ -80,7 +92,7 @@ def test_numbers_are_those_of_the_stored_tables_within_rounding(p, m, data, beta
     p = p[p > 0]
     cost = costs(data.draw(tables(p.size, 3)))
     core = Kernel(p, cost, beta)
-    D, R, F = core.measure(m)
+    D, R, _, F = core.measure(m[None])[0]
     e = encoder(core, m)
     long = np.longdouble
     joint = p.astype(long)[:, None] * e
@@ -114,7 +126,7 @@ def test_with_several_live_latents_a_large_beta_leaves_room_for_rounding():
     """Rows of e sum to 1 up to a few units, which is 7.5e-7 at β = 1e10; alone, e is 1."""
     cost = -np.log([[0.3, 0.9, 0.45], [0.7, 0.1, 0.55]])
     core = Kernel(np.array([0.3, 0.7]), cost, 1e10)
-    F = core.measure(np.array([0.2, 0.3, 0.5]))[2]
+    F = core.measure(np.array([[0.2, 0.3, 0.5]]))[0, 3]
     assert 7.5e-7 < core.rounding(F, live=3) < 1e-4
     assert core.rounding(F) < 1e-13
     assert core.threshold(1e-10, F, live=3) > core.threshold(1e-10, F) > 0
@@ -123,16 +135,16 @@ def test_with_several_live_latents_a_large_beta_leaves_room_for_rounding():
 @law
 @given(distributions(4, smallest=1e-9), st.data(), st.sampled_from([0.0, 0.05, 1.0, 1e6, INF]))
 def test_several_marginals_are_measured_as_one_by_one(p, data, beta):
-    """D, R and F as `measure` has them, and I = R − KL(e(z) ‖ m) ≥ 0."""
+    """D, R and F = D + βR are sums over the encoder, and I = R − KL(e(z) ‖ m) ≥ 0."""
     p = p[p > 0]
     core = Kernel(p, costs(data.draw(tables(p.size, 3))), beta)
     marginals = np.array([[0.2, 0.3, 0.5], [0.5, 0.25, 0.25], [0.98, 0.01, 0.01]])
-    for m, row in zip(marginals, core.rows(marginals), strict=True):
-        D, R, F = core.measure(m)
+    for m, row in zip(marginals, core.measure(marginals), strict=True):
         e = encoder(core, m)
-        induced = p @ e
-        waste = float((induced[induced > 0] * np.log((induced / m)[induced > 0])).sum())
-        assert row == pytest.approx([D, R, max(0, R - waste), F], rel=1e-10, abs=1e-12)
+        D, R = float((p @ (e * core.cost)).sum()), float(p @ rel_entr(e, m).sum(axis=1))
+        F = D + beta * R if beta < INF else D
+        I = max(0, R - float(rel_entr(p @ e, m).sum()))
+        assert row == pytest.approx([D, R, I, F], rel=1e-10, abs=1e-12 + 1e-15 * core.price)
 
 
 # The start
@@ -162,7 +174,7 @@ def test_where_each_symbol_has_its_own_latent_the_start_is_p_and_is_optimal():
         m = cover(core, None)
         assert m == pytest.approx(p, abs=1e-15)
         assert core.excess(core.mixture(m)[1]).max() <= 1e-14
-        assert core.measure(m)[1] == pytest.approx(-p @ np.log(p), rel=1e-13)
+        assert core.measure(m[None])[0, 1] == pytest.approx(-p @ np.log(p), rel=1e-13)
 
 
 def test_where_one_latent_serves_all_it_is_the_start():
@@ -250,8 +262,8 @@ def test_newton_lowers_the_objective_in_every_step(n):
     x = np.linspace(0, 1, n)
     p = np.exp(-8 * (x - 0.4) ** 2)
     core = Kernel(p / p.sum(), np.subtract.outer(x, x) ** 2, 0.01)
-    rounds = [core.measure(m)[2] for m, _ in islice(newton(core, cover(core, None), 1e-12), 12)]
-    assert (np.diff(rounds) <= 1e-16).all()
+    rounds = [m for m, _ in islice(newton(core, cover(core, None), 1e-12), 12)]
+    assert (np.diff(core.measure(np.array(rounds))[:, 3]) <= 1e-16).all()
 
 
 def test_a_mass_that_nothing_can_hold_is_kept_from_vanishing():
@@ -268,7 +280,7 @@ def test_a_mass_that_nothing_can_hold_is_kept_from_vanishing():
     for beta in (1e-3, 1.0, 1e3, INF):
         m, excess, threshold = solved(Kernel(p, cost, beta), tol=1e-13)
         assert excess <= threshold
-        assert Kernel(p, cost, beta).measure(m)[1] == pytest.approx(0, abs=1e-11)
+        assert Kernel(p, cost, beta).measure(m[None])[0, 1] == pytest.approx(0, abs=1e-11)
 
 
 # The parts of a step
@@ -285,9 +297,9 @@ def test_no_step_is_taken_against_the_slope_or_where_nothing_is_gained():
 
 def test_where_no_step_helps_the_marginal_is_kept(monkeypatch):
     monkeypatch.setattr(kernel, "line_search", lambda *_: 0.0)
-    core = Kernel(HALF, np.array([[0.0, 2.0], [2.0, 0.0]]), 1.0)
-    kept = [m.tolist() for m, _ in islice(newton(core, np.array([0.9, 0.1]), 1e-12), 3)]
-    assert kept == [[0.9, 0.1]] * 3
+    for beta in (1.0, 1e3):
+        core = Kernel(HALF, np.array([[0.0, 2.0], [2.0, 0.0]]), beta)
+        assert settled(core, np.array([0.9, 0.1]), 1e-12).tolist() == [0.9, 0.1]
 
 
 @law
@@ -331,6 +343,37 @@ def test_the_quadratic_model_is_solved_on_the_simplex(n, seed, singular):
     slope = N @ move - excess
     room = kernel.EXACT * float(excess.max()) + 1e-7 * (1 + np.abs(slope).max())
     assert slope[y > 1e-6].max() - slope.min() <= room
+
+
+@law
+@given(st.integers(0, 10**6), st.integers(1, 9), st.sampled_from([0.03, 0.3, 3.0]))
+def test_the_compiled_least_squares_solve_the_same_model(seed, n, beta):
+    """½ δᵀNδ − excess·δ is no higher than that of the active-set method, but for its slack."""
+    rng = np.random.default_rng(seed)
+    core = Kernel(rng.dirichlet(np.ones(7)), 5 * rng.random((7, n)), beta)
+    m = rng.dirichlet(np.ones(n))
+    b = core.table @ m
+    S, excess = scaled(core, core.table, b), core.excess(b)
+
+    def value(y):
+        return ((S @ (y - m)) ** 2).sum() / 2 - excess @ (y - m)
+
+    y = projected(S, core.root, m)
+    assert y.min() >= 0
+    assert y.sum() == pytest.approx(1, abs=1e-14)
+    assert value(y) <= value(quadratic(S.T @ S, excess, m)) + 1e-12
+
+
+def test_least_squares_that_fail_are_no_step(monkeypatch):
+    """The careful method goes on, and the answer is certified all the same."""
+
+    def failing(*_):
+        raise RuntimeError
+
+    monkeypatch.setattr(kernel, "nnls", failing)
+    assert projected(np.eye(2), HALF, HALF) is HALF
+    _, excess, threshold = solved(Kernel(*hamming(np.arange(1.0, 9)), 0.4))
+    assert excess <= threshold
 
 
 def test_more_than_can_be_had_ends_at_a_cap_with_a_feasible_and_better_answer(monkeypatch):

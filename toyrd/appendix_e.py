@@ -349,7 +349,7 @@ class Training:
         beta = target.value if target.name == "beta" else self.multiplier(row)
         # A gap below 0 is rounding.
         told |= {"objective": objective, "lower_bound": bound, "gap": max(0.0, objective - bound)}
-        told |= {"parameters": checks.frozen(row), "history": as_history(map(tuple, path))}
+        told |= {"parameters": checks.frozen(row), "history": as_history(path)}
         return Solution.of_model(target, model, beta=beta, note=how + _BOUND, **told)
 
     def multiplier(self, row: Array) -> float:

@@ -10,14 +10,13 @@ from __future__ import annotations
 import sys
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
 
 from .checks import Array, as_number, locked, one_of
@@ -34,9 +33,9 @@ NATS = {"nats": 1.0, "bits": float(np.log(2))}
 """What one unit is in nats."""
 
 
-def as_history(rows: Iterable[tuple[float, ...]]) -> NDArray[np.void]:
+def as_history(rows: ArrayLike) -> NDArray[np.void]:
     """Return rows of D, R, I, objective as a read-only structured array."""
-    return locked(np.array(list(rows), dtype=HISTORY))
+    return locked(np.array(rows, np.float64, order="C").reshape(-1, 4).view(HISTORY)[:, 0])
 
 
 class ConvergenceWarning(UserWarning):

@@ -15,6 +15,7 @@ of N) or clearly not. Those in use go to the active set, which has only the last
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from copy import copy
 from typing import Any
@@ -22,16 +23,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg.lapack import dposv
+from scipy.optimize import nnls
 from scipy.special import xlog1py
 
 from .checks import Array
 
 EPS = float(np.finfo(np.float64).eps)
 FAINT = 1e-290  # below it g is too near the denormals to divide by
+TOP = 1e307  # stands for a cost of +∞ where it is multiplied by 0: no finite cost is as large
 LEAST = 1e-17  # mass of a live latent: too much costs no more than itself, too little may
 FEW = 64  # latents of a table that is worked on as a whole
 MANY = 100  # latents in use, too many to exchange one by one
-BLOCK = 5  # latents of a small table that may enter one by one
+ROUGH, UPDATES = 0.03, 10  # excess of a start that so many textbook updates mend soonest
+QUICK = 12  # steps on a small table at the most, and
+NEAR = 1e-9  # least excess, that may trust the compiled least squares
 EXACT = 0.01  # share of the largest excess that a quadratic model may keep
 HALVES = tuple(0.5**k for k in range(40))
 Index = NDArray[np.intp]
@@ -44,7 +49,7 @@ class Kernel:
         self.p, self.cost, self.beta = p, cost, beta
         self.root = np.sqrt(p)
         self.floor = cost.min(axis=1)
-        self.base = float(p @ self.floor)
+        self.base, self.scale = float(p @ self.floor), float(p @ np.abs(self.floor))
         self.price = beta if beta < np.inf else 0.0  # of a nat, in F
         table = self.floor[:, None] - cost
         if beta == 0:
@@ -77,35 +82,22 @@ class Kernel:
         """Return F."""
         return self.base + self.price * float(self.nats(b))
 
-    def spent(self, live: Index) -> Array:
-        """Return A (cost − floor) for these latents."""
-        table = self.offset + self.table.take(live, 1)
-        above = self.cost.take(live, 1) - self.floor[:, None]
-        return np.asarray(np.multiply(table, above, out=np.zeros_like(table), where=table > 0))
-
-    def measure(self, m: Array) -> tuple[float, float, float]:
-        """Return D, R and F = D + βR of the best encoder for m."""
-        live, b = self.mixture(m)
-        g = self.offset + b
-        if live.size < m.size and g.min() < FAINT:  # what suits a symbol best is all but dead
-            return Kernel(self.p, self.cost.take(live, 1), self.beta).measure(m[live])
-        extra, nats = float(self.p @ (self.spent(live) @ m[live] / g)), float(self.nats(b))
-        R = max(0.0, nats - (extra / self.price if self.price > 0 else 0.0))
-        F = self.base + (self.price * nats if self.beta < np.inf else extra)
-        return self.base + extra, R, F
-
-    def rows(self, m: Array) -> Array:
+    def measure(self, m: Array) -> Array:
         """Return D, R, I and F of the best encoder for each of several marginals m[row, z]."""
-        live = np.flatnonzero(m.any(axis=0))
-        table, m = self.table.take(live, 1), m[:, live]
-        b = m @ table.T
-        weight, nats = self.p / (self.offset + b), self.nats(b)
-        excess = weight @ table - (weight * b).sum(axis=1, keepdims=True)
-        waste = (m * (xlog1py(1 + excess, excess) - excess)).sum(axis=1)  # KL(e(z) ‖ m)
-        extra = (m @ self.spent(live).T * weight).sum(axis=1)
+        live = m.any(axis=0).nonzero()[0]
+        table, cost, part = self.table.take(live, 1), self.cost.take(live, 1), m.take(live, 1)
+        b = part @ table.T
+        g = self.offset + b
+        if live.size < m.shape[1] and g.min() < FAINT:  # what suits a symbol best is all but dead
+            return Kernel(self.p, cost, self.beta).measure(part)
+        weight, nats = self.p / g, self.nats(b)
+        excess = np.maximum(weight @ table - (weight * b).sum(axis=1, keepdims=True), -1.0)
+        waste = (part * (xlog1py(1 + excess, excess) - excess)).sum(axis=1)  # KL(e(z) ‖ m)
+        above = np.minimum(cost, TOP) - self.floor[:, None]
+        extra = (part @ ((self.offset + table) * above).T * weight).sum(axis=1)
         R = np.maximum(nats - (extra / self.price if self.price > 0 else 0.0), 0.0)
         F = self.base + (self.price * nats if self.beta < np.inf else extra)
-        return np.stack([self.base + extra, R, np.maximum(R - waste, 0.0), F], axis=1)
+        return np.array([self.base + extra, R, np.maximum(R - waste, 0.0), F]).T
 
     def rounding(self, objective: float, live: int = 1) -> float:
         """Bound what rounding can hide in F and in β log max c, in the units of the cost.
@@ -115,16 +107,15 @@ class Kernel:
         D/β over an encoder. With several live latents the rows of a stored encoder sum to 1
         only up to a few units, which moves D + βR by as many units of |F| + β.
         """
-        sums = (4 + np.log2(self.p.size)) * self.unit + (live > 1)
-        scale = abs(objective) + float(self.p @ np.abs(self.floor))
-        return float(4 * EPS * (scale + sums * self.price))
+        sums = (4 + math.log2(self.p.size)) * self.unit + (live > 1)
+        return 4 * EPS * (abs(objective) + self.scale + sums * self.price)
 
     def threshold(self, tol: float, objective: float, live: int = 1) -> float:
         """Return the largest excess that still counts as optimal."""
         if self.price == 0:
-            return tol + 4 * EPS * (4 + float(np.log2(self.p.size)))
+            return tol + 4 * EPS * (4 + math.log2(self.p.size))
         room = tol * min(1.0, self.beta) + self.rounding(objective, live)
-        return float(np.expm1(min(room / self.beta, 1.0)))
+        return math.expm1(min(room / self.beta, 1.0))
 
 
 def cover(kernel: Kernel, m: Array | None) -> Array:
@@ -137,10 +128,12 @@ def cover(kernel: Kernel, m: Array | None) -> Array:
     table, reach = kernel.table, 1.0 if m is None else 20.0
     m = np.zeros(table.shape[1]) if m is None else m
     columns = m.nonzero()[0].tolist() or [int((kernel.p @ kernel.cost).argmin())]
-    best, least = table.take(columns, 1).max(axis=1), np.exp(-reach) - kernel.offset
+    best, least = table.take(columns, 1).max(axis=1), math.exp(-reach) - kernel.offset
     while best[worst := best.argmin()] < least:
         columns.append(int(table[worst].argmax()))
         np.maximum(best, table[:, columns[-1]], out=best)
+    if m[columns[-1]] > 0:
+        return m
     owner = np.array(columns)[table.take(columns, 1).argmax(axis=1)]
     m = np.where(m > 0, m, np.bincount(owner, np.maximum(kernel.p, LEAST), m.size))
     return np.asarray(m / m.sum())
@@ -149,7 +142,7 @@ def cover(kernel: Kernel, m: Array | None) -> Array:
 def blahut_arimoto(kernel: Kernel, m: Array) -> Iterator[tuple[Array, Array]]:
     """Yield m and its excess for ever, by the textbook update m ← m c."""
     while True:
-        b = kernel.mixture(m)[1]
+        b = kernel.table @ m
         weight = kernel.p / (kernel.offset + b)
         slope = weight @ kernel.table
         yield m, slope - weight @ b
@@ -175,9 +168,11 @@ def newton(kernel: Kernel, m: Array, tol: float) -> Iterator[tuple[Array, Array]
             columns, goal = work.nonzero()[0], max(0.1 * float(excess.max()), goal)
             core = copy(kernel)
             core.table = kernel.table.take(columns, 1) if columns.size < m.size else core.table
-        part, m = m[columns], np.zeros_like(m)
-        if many or (m.size <= FEW and np.count_nonzero(excess[part == 0] > 0) > BLOCK):
+        part, m = m[columns], np.zeros(m.size)
+        if many:
             part = interior(core, part, tol)
+        elif m.size <= FEW and excess.max() > ROUGH:
+            part = spread(core, part)
         part = settled(core, part, goal)
         m[columns] = np.where(part > 0, np.maximum(part, LEAST), 0.0)
 
@@ -198,11 +193,9 @@ def violators(kernel: Kernel, live: Index, b: Array, excess: Array) -> Index:
     return falling[np.unique(group, return_index=True)[1]]
 
 
-def hessian(core: Kernel, table: Array, b: Array) -> tuple[Array, Array]:
-    """Return √p C and N of these columns."""
-    S = table - b[:, None]
-    S *= (core.root / (core.offset + b))[:, None]
-    return S, S.T @ S
+def scaled(core: Kernel, table: Array, b: Array) -> Array:
+    """Return S = √p C of these columns, with N = SᵀS."""
+    return np.asarray((table - b[:, None]) * (core.root / (core.offset + b))[:, None])
 
 
 def held(K: Array, sides: Array, total: float) -> tuple[Array, float]:
@@ -232,7 +225,8 @@ def interior(core: Kernel, m: Array, tol: float) -> Array:
     for _ in range(40):
         b = core.table @ m
         excess, barrier = core.excess(b), s / m
-        N = hessian(core, core.table, b)[1]
+        S = scaled(core, core.table, b)
+        N = S.T @ S
         bend = N.diagonal().copy()
         unclear = np.count_nonzero((barrier > 0.1 * bend) & (barrier < 10 * bend))
         if (top := excess.max()) <= tol or (top <= 0.1 * first and unclear <= 1):
@@ -249,26 +243,37 @@ def interior(core: Kernel, m: Array, tol: float) -> Array:
     used[((core.offset + core.table) * m).argmax(axis=1)] = True  # lest a symbol loses its last
     m = np.where(used, m, 0.0)
     m /= m.sum()
-    better = core.objective(core.table @ m) <= core.objective(core.table @ start)
-    return m if better else start
+    return min(m, start, key=lambda one: core.objective(core.table @ one))
+
+
+def spread(core: Kernel, m: Array) -> Array:
+    """Return m after textbook updates that begin with all latents, and show which count."""
+    table, m = core.offset + core.table, 0.5 * (m + 1 / m.size)
+    for _ in range(UPDATES):
+        m = m * ((core.p / (table @ m)) @ table)
+    return m
 
 
 def settled(core: Kernel, m: Array, goal: float) -> Array:
     """Return m after Newton steps on all columns, until their excess is below goal."""
+    quick = core.offset == 0 and max(core.table.shape) <= FEW
     for step in range(50):
         b = core.table @ m
         excess = core.excess(b)
-        if step and max(excess.max(), -(m * excess).min()) <= goal:
+        top = excess[excess.argmax()]  # a fifth of the time that max takes
+        if step and top <= goal and -(m * excess).min() <= goal:
             break
         alive = ((m > 0) | (excess > 0)).nonzero()[0]
         slopes, now = excess[alive], m[alive]
-        S, N = hessian(core, core.table.take(alive, 1), b)
-        move = quadratic(N, slopes, now) - now
+        S = scaled(core, core.table.take(alive, 1), b)
+        quick = quick and step < QUICK and bool(top > NEAR)
+        move = (projected(S, core.root, now) if quick else quadratic(S.T @ S, slopes, now)) - now
         noise = 4 * EPS * float(np.abs(move).sum())  # of excess·move, as p·|C| ≤ 2 or so
         share = line_search(core.p, (S @ move) / core.root, float(slopes @ move), noise)
-        if share == 0:
+        if share == 0 and not quick:
             break
-        m = m.copy()
+        quick = share > 0 and quick
+        m = np.zeros(m.size)
         m[alive] = now + share * move
         m /= m.sum()
     return m
@@ -281,6 +286,21 @@ def line_search(p: Array, along: Array, slope: float, noise: float) -> float:
         if step * least > -0.999 and p @ np.log1p(step * along) >= step * (0.1 * slope - noise):
             return step
     return 0.0
+
+
+def projected(S: Array, root: Array, m: Array) -> Array:
+    """Return the y of the least ½ |S y − √p|² with y ≥ 0 and Σy = 1: the same model, at a stroke.
+
+    As the sum is held, S y − √p = (S − √p 1ᵀ) y, and the least |(S − √p 1ᵀ) y|² + (Σy − 1)² lies
+    on the same ray. Compiled, but less sharp than `quadratic`; where it fails, y is m.
+    """
+    table, aim = np.ones((root.size + 1, S.shape[1])), np.zeros(root.size + 1)
+    table[:-1], aim[-1] = S - root[:, None], 1.0
+    try:
+        y = nnls(table, aim)[0]
+    except RuntimeError:
+        return m
+    return np.asarray(y / y.sum())
 
 
 def quadratic(N: Array, excess: Array, m: Array) -> Array:
@@ -300,7 +320,7 @@ def quadratic(N: Array, excess: Array, m: Array) -> Array:
         passive = free.nonzero()[0]
         rows = K.take(passive, 0)  # K[np.ix_(…)] takes ten times as long
         aim, level = held(rows.take(passive, 1), sides.take(passive, 1), 1.0)
-        if aim[aim.argmin()] < 0:  # a fifth of the time that min takes
+        if aim[aim.argmin()] < 0:
             now = y[passive]
             room = np.where(aim < 0, now / np.maximum(now - aim, FAINT), 1.0)
             first = room.argmin()

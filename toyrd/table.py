@@ -110,14 +110,15 @@ class TableCurve(Curve):
         steps = (
             newton(kernel, m, threshold) if self.method == "newton" else blahut_arimoto(kernel, m)
         )
-        seen, rows = list[Array](), list[Array]()
+        seen: list[Array] = []
+        rows: list[Array] = []
         for m, c in islice(steps, self.max_iter + 1):
             seen.append(m)
             if len(seen) == TOGETHER:
-                rows, seen = [*rows, kernel.rows(np.array(seen))], []
+                rows, seen = [*rows, kernel.measure(np.array(seen))], []
             if (excess := float(c.max())) <= threshold:
                 break
-        rows = [*rows, kernel.rows(np.array(seen))] if seen else rows
+        rows = [*rows, kernel.measure(np.array(seen))] if seen else rows
         if beta == np.inf:
             return self._forbidding(kernel, m, rows, excess > threshold)
         return self._point(kernel, m, excess, rows)
@@ -172,11 +173,12 @@ class TableCurve(Curve):
     def _point(
         self, kernel: Kernel, m: Array, excess: float, rows: Sequence[Array] = ()
     ) -> Solution:
-        D, R, objective = kernel.measure(m)
-        nats = float(np.log1p(max(0.0, excess)))
+        numbers = np.concatenate(rows) if rows else kernel.measure(m[None])
+        D, R, _, objective = numbers[-1].tolist()
+        nats = math.log1p(max(0.0, excess))
         live = int(np.count_nonzero(m))
         gap = kernel.price * nats + kernel.rounding(objective, live)
-        history = as_history(map(tuple, np.concatenate(rows)) if rows else ())
+        history = as_history(numbers if rows else ())
         full = np.zeros(self.cost.shape[1])
         full[self.columns] = m
         optimal = excess <= kernel.threshold(self.tol, objective, live)
@@ -284,7 +286,7 @@ class TableCurve(Curve):
             return (1 - share) * low.m + share * high.m
 
         def excess(share: float) -> float:
-            return target.excess(*kernel.measure(mixture(share)[self.columns])[:2])
+            return target.excess(*kernel.measure(mixture(share)[None, self.columns])[0, :2])
 
         if not excess(0.0) > 0 > excess(1.0):
             return min((low, high), key=lambda side: abs(target.excess(side.D, side.R)))
