@@ -8,7 +8,6 @@ piece all optimal m share one β, so mixing m moves along the piece.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import islice
@@ -100,28 +99,28 @@ class TableCurve(Curve):
 
     def from_marginal(self, beta: float, m: Array | None, *, tol: float | None = None) -> Solution:
         """Return the optimum at β from a marginal, or from a cold start."""
-        kernel = Kernel(self.live_p, self.live_cost, beta)
         if self.marginal is not None:
-            return self._point(kernel, self.marginal[self.columns], 0.0)
-        if beta == np.inf and np.isfinite(self.live_cost).all(axis=0).any():
-            return self._collapsed(kernel)
+            return self.evaluate(beta, self.marginal)
+        if beta == np.inf and (single := self.live_p @ self.live_cost).min() < np.inf:
+            return self.evaluate(beta, np.eye(1, single.size, single.argmin())[0])
+        kernel = Kernel(self.live_p, self.live_cost, beta)
         m = self._first(kernel, m)
         threshold = kernel.threshold(tol or self.tol, kernel.objective(kernel.mixture(m)[1]))
-        steps = (
-            newton(kernel, m, threshold) if self.method == "newton" else blahut_arimoto(kernel, m)
-        )
-        seen: list[Array] = []
+        fast = self.method == "newton"
+        steps = newton(kernel, m, threshold) if fast else blahut_arimoto(kernel, m)
         rows: list[Array] = []
+        seen: list[Array] = []
         for m, c in islice(steps, self.max_iter + 1):
-            seen.append(m)
             if len(seen) == TOGETHER:
-                rows, seen = [*rows, kernel.measure(np.array(seen))], []
+                rows.append(kernel.measure(np.array(seen)))
+                seen = []
+            seen.append(m)
             if (excess := float(c.max())) <= threshold:
                 break
-        rows = [*rows, kernel.measure(np.array(seen))] if seen else rows
+        numbers = np.concatenate([*rows, kernel.measure(np.array(seen))])
         if beta == np.inf:
-            return self._forbidding(kernel, m, rows, excess > threshold)
-        return self._point(kernel, m, excess, rows)
+            return self._forbidding(kernel, m, numbers, excess > threshold)
+        return self._point(kernel, m, excess, numbers)
 
     def evaluate(self, beta: float, m: Array) -> Solution:
         """Certify a marginal at β as it is."""
@@ -145,23 +144,16 @@ class TableCurve(Curve):
             )
         return first
 
-    def _collapsed(self, kernel: Kernel) -> Solution:
-        """Return the best single latent: at β = ∞ only R = 0 counts, and then D."""
-        m = np.zeros(self.cost.shape[1])
-        m[np.argmin(self.live_p @ self.live_cost)] = 1.0
-        return self._point(kernel, m, 0.0)
-
-    def _forbidding(
-        self, kernel: Kernel, m: Array, rows: Sequence[Array], stopped: bool
-    ) -> Solution:
+    def _forbidding(self, kernel: Kernel, m: Array, numbers: Array, stopped: bool) -> Solution:
         """Return the point of β = ∞ where no single latent suits all: the least R, then D.
 
         Just above the least R a nat buys D without limit, so that D is known only as far as R
         is: its bound is the tangent of a large β.
         """
         found = m if stopped else cheapest(kernel, m)
+        numbers = np.concatenate([numbers[:-1], kernel.measure(found[None])])
         excess = float(kernel.excess(kernel.mixture(found)[1]).max())
-        point = self._point(kernel, found, excess, rows)
+        point = self._point(kernel, found, excess, numbers)
         unit = float(np.abs(self.live_cost[np.isfinite(self.live_cost)]).max()) or 1.0
         least = kernel.base
         if not stopped:
@@ -171,14 +163,15 @@ class TableCurve(Curve):
         return replace(point, gap=gap, lower_bound=point.D - gap)
 
     def _point(
-        self, kernel: Kernel, m: Array, excess: float, rows: Sequence[Array] = ()
+        self, kernel: Kernel, m: Array, excess: float, numbers: Array | None = None
     ) -> Solution:
-        numbers = np.concatenate(rows) if rows else kernel.measure(m[None])
+        """Return the solution with this marginal and excess; of several numbers the last are its."""
+        history = as_history(() if numbers is None else numbers)
+        numbers = kernel.measure(m[None]) if numbers is None else numbers
         D, R, _, objective = numbers[-1].tolist()
         nats = math.log1p(max(0.0, excess))
         live = int(np.count_nonzero(m))
         gap = kernel.price * nats + kernel.rounding(objective, live)
-        history = as_history(numbers if rows else ())
         full = np.zeros(self.cost.shape[1])
         full[self.columns] = m
         optimal = excess <= kernel.threshold(self.tol, objective, live)
@@ -211,29 +204,29 @@ class TableCurve(Curve):
         return target.restate(self.nearest(target))
 
     def refuse_beyond(self, target: Target) -> None:
-        """Raise if a target lies beyond the ends of the curve."""
-        low, high, slack = self._range(target)
-        if target.value < low - slack or (target.name == "rate" and target.value > high + slack):
-            raise unreachable(target, *self.ends)
+        """Raise if a target lies beyond the ends of the curve; a larger D than needed is legal."""
+        room, (finest, coarsest) = self._room(target), self.ends
+        below = target.name == "rate" and target.excess(coarsest.D, coarsest.R) > room
+        if below or target.excess(finest.D, finest.R) < -room:
+            raise unreachable(target, finest, coarsest)
 
-    def _range(self, target: Target) -> tuple[float, float, float]:
-        """Return the reachable range of a target, and by how much rounding may blur it."""
+    def _room(self, target: Target) -> float:
+        """Return by how much an end may miss a target, which rounding blurs."""
         finest, coarsest = self.ends
         if target.name == "rate":
-            low, high, unit = coarsest.R, finest.R, 1.0
-        else:
-            low, high, unit = finest.D, coarsest.D, min(1.0, coarsest.D - finest.D)
-        return low, high, MET * unit + 4 * EPS * max(abs(low), abs(high))
+            return MET + 4 * EPS * finest.R
+        largest = max(abs(finest.D), abs(coarsest.D))
+        return MET * min(1.0, coarsest.D - finest.D) + 4 * EPS * largest
 
     def nearest(self, target: Target, *, guess: float | None = None) -> Solution:
         """Return the point of the curve that meets a target, or the end that comes nearest."""
         finest, coarsest = self.ends
-        low, high, slack = self._range(target)
-        if target.value <= low:  # just above it the slope may be without limit: no slack
-            return coarsest if target.name == "rate" else finest
-        if target.value >= high - 1e-3 * slack:
-            return finest if target.name == "rate" else coarsest
-        return self._sought(target, guess)
+        above, below = (target.excess(end.D, end.R) for end in self.ends)
+        # No room at the least rate or D: just above it the slope may be without limit.
+        room, rate = 1e-3 * self._room(target), target.name == "rate"
+        if below >= (0.0 if rate else -room):
+            return coarsest
+        return finest if above <= (room if rate else 0.0) else self._sought(target, guess)
 
     def _sought(self, target: Target, guess: float | None) -> Solution:
         """Search between the ends; see `next_beta` for the steps.
