@@ -2,16 +2,19 @@
 
 All ratios are of times taken in this one run, each the best of a few. The yardsticks are a
 plain dense interior-point method, which stands below, the textbook update m ← m c, and one
-*evaluation*: exp(−cost/β) and two products. With ``--peer`` also cvxpy with Clarabel.
+*evaluation*: exp(−cost/β) and two products. Last come the times of the public cases. With
+``--peer`` also cvxpy with Clarabel.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import runpy
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,6 +46,7 @@ def rows(quick: bool, peer: bool) -> Iterator[str]:
                 yield against_clarabel(f"{name}, β = {beta:g}", p, cost, beta)
     yield from few_letters(shrink)
     yield from growth(range(6, 9 if quick else 13))
+    yield from public_cases()
 
 
 # Problems
@@ -214,6 +218,15 @@ def growth(lengths: Sequence[int]) -> Iterator[str]:
             seconds = time.perf_counter() - start
             name = f"words, {p.size}, β = {beta:g}: {seconds:.3g} s"
             yield judged(name, seconds / unit, "× 1,500 updates", 10, point.gap <= 1.1e-8)
+
+
+def public_cases() -> Iterator[str]:
+    """Yield the time of each case that ``tests/test_cases.py`` proves."""
+    path = Path(__file__).parents[1] / "tests" / "cases.py"
+    for case, problem, name, _, answers in runpy.run_path(str(path))["CASES"]:
+        for value in answers:
+            seconds = best_of(3, partial(rate_distortion, *problem, **{name: value}))
+            yield f"{f'case {case}, {name} = {value:.6g}':46}{1e3 * seconds:8.2f} ms"
 
 
 if __name__ == "__main__":

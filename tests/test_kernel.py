@@ -143,8 +143,8 @@ def test_several_marginals_are_measured_as_one_by_one(p, data, beta):
         e = encoder(core, m)
         D, R = float((p @ (e * core.cost)).sum()), float(p @ rel_entr(e, m).sum(axis=1))
         F = D + beta * R if beta < INF else D
-        I = max(0, R - float(rel_entr(p @ e, m).sum()))
-        assert row == pytest.approx([D, R, I, F], rel=1e-10, abs=1e-12 + 1e-15 * core.price)
+        shared = max(0, R - float(rel_entr(p @ e, m).sum()))
+        assert row == pytest.approx([D, R, shared, F], rel=1e-10, abs=1e-12 + 1e-15 * core.price)
 
 
 # The start

@@ -84,7 +84,7 @@ class Kernel:
 
     def measure(self, m: Array) -> Array:
         """Return D, R, I and F of the best encoder for each of several marginals m[row, z]."""
-        live = m.any(axis=0).nonzero()[0]
+        live = np.flatnonzero(m.any(axis=0))
         table, cost, part = self.table.take(live, 1), self.cost.take(live, 1), m.take(live, 1)
         b = part @ table.T
         g = self.offset + b

@@ -102,7 +102,7 @@ class TableCurve(Curve):
         if self.marginal is not None:
             return self.evaluate(beta, self.marginal)
         if beta == np.inf and (single := self.live_p @ self.live_cost).min() < np.inf:
-            return self.evaluate(beta, np.eye(1, single.size, single.argmin())[0])
+            return self.evaluate(beta, np.eye(1, single.size, int(single.argmin()))[0])
         kernel = Kernel(self.live_p, self.live_cost, beta)
         m = self._first(kernel, m)
         threshold = kernel.threshold(tol or self.tol, kernel.objective(kernel.mixture(m)[1]))
@@ -165,7 +165,7 @@ class TableCurve(Curve):
     def _point(
         self, kernel: Kernel, m: Array, excess: float, numbers: Array | None = None
     ) -> Solution:
-        """Return the solution with this marginal and excess; of several numbers the last are its."""
+        """Return the solution of a marginal and its excess; its numbers are the last of these."""
         history = as_history(() if numbers is None else numbers)
         numbers = kernel.measure(m[None]) if numbers is None else numbers
         D, R, _, objective = numbers[-1].tolist()
