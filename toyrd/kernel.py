@@ -110,8 +110,8 @@ class Kernel:
         sums = (4 + math.log2(self.p.size)) * self.unit + (live > 1)
         return 4 * EPS * (abs(objective) + self.scale + sums * self.price)
 
-    def threshold(self, tol: float, objective: float, live: int = 1) -> float:
-        """Return the largest excess that still counts as optimal."""
+    def threshold(self, tol: float, objective: float = 0.0, live: int = 1) -> float:
+        """Return the largest excess that still counts as optimal, for any F if none is given."""
         if self.price == 0:
             return tol + 4 * EPS * (4 + math.log2(self.p.size))
         room = tol * min(1.0, self.beta) + self.rounding(objective, live)
@@ -294,8 +294,8 @@ def projected(S: Array, root: Array, m: Array) -> Array:
     As the sum is held, S y − √p = (S − √p 1ᵀ) y, and the least |(S − √p 1ᵀ) y|² + (Σy − 1)² lies
     on the same ray. Compiled, but less sharp than `quadratic`; where it fails, y is m.
     """
-    table, aim = np.ones((root.size + 1, S.shape[1])), np.zeros(root.size + 1)
-    table[:-1], aim[-1] = S - root[:, None], 1.0
+    table, aim = np.empty((root.size + 1, S.shape[1])), np.zeros(root.size + 1)
+    table[:-1], table[-1], aim[-1] = S - root[:, None], 1.0, 1.0
     try:
         y = nnls(table, aim)[0]
     except RuntimeError:

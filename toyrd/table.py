@@ -105,7 +105,7 @@ class TableCurve(Curve):
             return self.evaluate(beta, np.eye(1, single.size, int(single.argmin()))[0])
         kernel = Kernel(self.live_p, self.live_cost, beta)
         m = self._first(kernel, m)
-        threshold = kernel.threshold(tol or self.tol, kernel.objective(kernel.mixture(m)[1]))
+        threshold = kernel.threshold(tol or self.tol)
         fast = self.method == "newton"
         steps = newton(kernel, m, threshold) if fast else blahut_arimoto(kernel, m)
         rows: list[Array] = []
