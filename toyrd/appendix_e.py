@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
+from scipy.special import xlogy
 
 from . import checks
 from .checks import Array
@@ -30,8 +31,8 @@ Pair = tuple[Tables, Tables]
 Slope = Callable[[Tables], Any]
 
 _FINITE = float(np.finfo(np.float64).max)
-_CACHED = 10_000  # numbers of a table that fit into the cache, over all runs that go together
 _BOUND = "; the gap is to the bound for all tables"
+_SAFE = 600.0**2  # exp(±600) is far from over- and underflow
 _STILL = 1e-28  # squared length at which ∇R is rounding
 
 
@@ -44,25 +45,37 @@ def slopes(p: Array, e: Pair, d: Pair, m: Pair, slope: Slope) -> tuple[Tables, .
 
     .. math:: J (C - Σ_z e C), \quad e(z) d - J, \quad slope (m - e(z)).
     """
-    joint, excess = p[:, None] * e[1], e[0] - m[0][..., None, :]
-    e_z = joint.sum(axis=-2)
-    D, R = -_inner(joint, d[0]).sum(axis=-1), _inner(joint, excess).sum(axis=-1)
+    joint, C, e_z = p[:, None] * e[1], e[0] - m[0][..., None, :], p @ e[1]
+    rows = e[1][..., None, :]  # a product with each log is its mean over z at x
+    spent, told = ((rows @ log[..., None])[..., 0, 0] for log in (d[0], C))
+    D, R = -(spent @ p), told @ p
     weight = np.asarray(slope(R))[..., None]
-    C = weight[..., None] * excess - d[0]
-    of_e = joint * (C - _inner(e[1], C)[..., None])
-    return D, R, of_e, e_z[..., None, :] * d[1] - joint, weight * (m[1] - e_z)
+    C *= weight[..., None]
+    C -= d[0]
+    C -= (weight * told - spent)[..., None]
+    C *= joint
+    of_d = e_z[..., None, :] * d[1]
+    of_d -= joint
+    return D, R, C, of_d, weight * (m[1] - e_z)
 
 
-def _inner(table: Tables, values: Tables) -> Tables:
-    return np.asarray(np.einsum("...xz,...xz->...x", table, values))
-
-
+@np.errstate(over="ignore", divide="ignore", invalid="ignore")
 def softmax(logits: Tables, axis: int = -1) -> Pair:
     """Return exp(logits) normalised over an axis, after its logarithms."""
-    log = logits - logits.real.max(axis=axis, keepdims=True)
-    table = np.exp(log)
-    total = table.sum(axis=axis, keepdims=True)
-    return log - np.log(total), table / total
+    table, total, log = _exponentials(logits, axis)
+    if not np.vdot(log, log).real < _SAFE:  # a bound on the square of each
+        logits = logits - logits.real.max(axis=axis, keepdims=True)
+        table, total, log = _exponentials(logits, axis)
+    table *= 1 / total
+    return logits - log, table
+
+
+def _exponentials(logits: Tables, axis: int) -> tuple[Tables, Tables, Tables]:
+    """Return exponentials, their sums and the logarithms of these."""
+    table = np.exp(logits)
+    ones = np.ones((table.shape[axis], 1))  # a product with them is faster than a sum
+    total = table @ ones if axis == -1 else ones.T @ table
+    return table, total, np.log(total)
 
 
 @dataclass(frozen=True)
@@ -98,9 +111,10 @@ class Aim:
 
     def slope(self, R: Any) -> Any:
         """Return the derivative in R, at the kink of |R − rate| 0."""
+        if self.penalty == "none":
+            return self.weight
         away = R - self.rate
-        change = {"none": 1.0, "absolute": np.sign(away.real), "squared": 2 * away}
-        return self.weight * change[self.penalty]
+        return self.weight * (2 * away if self.penalty == "squared" else np.sign(away.real))
 
     def lower_bound(self, H: float, n_z: int) -> float:
         """Bound the aim from below over all tables, from D ≥ H − I, I ≤ R and I ≤ log n_z.
@@ -177,18 +191,19 @@ class AppendixE:
         top = checks.as_number("scale", scale, low=0, open_low=True)
         output, shape = decoder == "output", (self.n_x, self.n_z)
         self.size = 3 * self.n_z + 2 * shape[not output]
-        # Rows (input, −1) times (w, b) give w·input − b.
+        # Columns (input, −1) times (w, b) give w·input − b.
         x, z = (np.stack([np.linspace(0, top, n), -np.ones(n)], axis=1) for n in shape)
-        # What the decoder takes, and the order of axes that turns what it gives into [x, z].
-        self.x, self.given, self.axes = (x, z, (0, 2, 1)) if output else (x, x, (0, 1, 2))
+        self.x, self.given = x, z if output else x
+        self.back, self.back_given = -2 * self.x.T, -2 * self.given.T
 
     def __repr__(self) -> str:
         return f"AppendixE(n_x={self.n_x}, n_z={self.n_z}, decoder={self.decoder!r})"
 
     def split(self, parameters: Tables) -> tuple[Tables, ...]:
         """View parameters of shape (runs, size) as encoder (runs, 2, n_z), decoder and logits."""
-        encoder, decoder, logits = np.split(parameters, [2 * self.n_z, -self.n_z], axis=1)
-        runs = len(parameters)
+        runs, cut = len(parameters), 2 * self.n_z
+        encoder, decoder = parameters[:, :cut], parameters[:, cut : -self.n_z]
+        logits = parameters[:, -self.n_z :]
         return encoder.reshape(runs, 2, -1), decoder.reshape(runs, 2, -1), logits
 
     def start(
@@ -225,22 +240,27 @@ class AppendixE:
     def tables(self, parameters: Tables) -> tuple[Tables, Tables, Pair, Pair, Pair]:
         """Return u and v, the terms w·input − b at [x, z], then e, d and m as for `slopes`."""
         encoder, decoder, logits = self.split(parameters)
-        u, v = self.x @ encoder, (self.given @ decoder).transpose(self.axes)
+        u = self.x @ encoder
+        if self.decoder == "output":
+            v = decoder.swapaxes(1, 2) @ self.given.T
+        else:
+            v = self.x @ decoder
         return u, v, softmax(-u * u), softmax(-v * v, axis=-2), softmax(logits)
 
     def descent(self, parameters: Tables, slope: Slope) -> tuple[Tables, ...]:
         """Compute D and R of each run, and the gradient of D + slope(R)·R by the chain rule."""
-        few = max(1, _CACHED // (self.n_x * self.n_z))
-        groups = (parameters[i : i + few] for i in range(0, len(parameters), few))
-        parts = zip(*(self._descent(group, slope) for group in groups), strict=True)
-        return tuple(map(np.concatenate, parts))
-
-    def _descent(self, parameters: Tables, slope: Slope) -> tuple[Tables, ...]:
         u, v, e, d, m = self.tables(parameters)
         D, R, of_e, of_d, of_m = slopes(self.p, e, d, m, slope)
-        of_b = (of_d * v).transpose(self.axes)
-        parts = -2 * (self.x.T @ (of_e * u)), -2 * (self.given.T @ of_b), of_m
-        return D, R, np.concatenate([part.reshape(len(D), -1) for part in parts], axis=1)
+        of_e *= u
+        of_d *= v
+        if self.decoder == "output":
+            of_d = of_d.swapaxes(1, 2)
+        gradient = np.empty_like(parameters)
+        of_encoder, of_decoder, of_logits = self.split(gradient)
+        np.matmul(self.back, of_e, out=of_encoder)
+        np.matmul(self.back_given, of_d, out=of_decoder)
+        of_logits[:] = of_m
+        return D, R, gradient
 
     def model(self, parameters: ArrayLike) -> Model:
         """Build the tables of one run.
@@ -285,10 +305,10 @@ class Training:
     def measures(self, parameters: Array) -> Array:
         """Compute D, R, I and the aim of each run, shape (runs, 4)."""
         p, (_, _, e, d, m) = self.family.p, self.family.tables(parameters)
-        e_z = (p[:, None] * e[1]).sum(axis=1)
-        I = slopes(p, e, d, (np.log(np.maximum(e_z, SMALLEST)), e_z), np.zeros_like)[1]  # noqa: E741
         D, R = slopes(p, e, d, m, np.zeros_like)[:2]
-        return np.stack([D, R, np.maximum(I, 0), self.aim.value(D, R)], axis=1)
+        e_z = p @ e[1]
+        waste = (xlogy(e_z, e_z) - e_z * m[0]).sum(axis=1)
+        return np.stack([D, R, np.maximum(R - waste, 0), self.aim.value(D, R)], axis=1)
 
     def adam(self, start: Array, step_size: float) -> list[Solution]:
         """Run Kingma and Ba's algorithm 1 on all runs together, with a falling step size."""
@@ -305,11 +325,15 @@ class Training:
                     self.tell(step, float(least.min()))
                 if not np.isfinite(value).any():
                     break
-            first += 0.1 * (gradient - first)
-            second += 0.001 * (gradient * gradient - second)
+            first *= 0.9
+            first += gradient
+            second *= 0.999
+            second += gradient * gradient
             size = step_size * (1 + math.cos(math.pi * step / self.steps)) / 2
-            change = first / (np.sqrt(second / (1 - 0.999 ** (step + 1))) + 1e-8)
-            now -= size / (1 - 0.9 ** (step + 1)) * change
+            # The running means are kept as sums, and their constants put into two numbers.
+            unit = math.sqrt(0.001 / (1 - 0.999 ** (step + 1)))
+            size *= 0.1 / (1 - 0.9 ** (step + 1)) / unit
+            now -= size * first / (np.sqrt(second) + 1e-8 / unit)
         paths = zip(best, np.stack(rows, axis=1), strict=True)
         return [self._adam_end(*one, step_size) for one in paths]
 
@@ -526,6 +550,7 @@ def train_all(
     size = checks.as_number("step_size", size, low=0, high=_FINITE, open_low=True)
     tell = checks.as_callback(callback) or (lambda *_: None)
     training = Training(family, target, aim, *length, tell)
+    np.empty(2**18)  # glibc keeps what is freed once it has seen so much freed at once
     with np.errstate(all="ignore"):  # a run that overflows is reported in words
         if not np.isfinite(training.measures(starts)).all():
             raise ValueError("the aim is not finite at the start; take a smaller spread or scale")
