@@ -41,34 +41,35 @@ PACE = 4.0
 
 
 class Run:
-    """One start and how far it has come; the tables lie at [z, x] in memory."""
+    """One start at one target and how far it has come; the tables lie at [z, x] in memory."""
 
-    def __init__(self, task: Alternation, e: Array) -> None:
-        self.task, self.e = task, e
-        joint = e.T * task.p
+    def __init__(self, curve: LocalCurve, target: Target, e: Array) -> None:
+        self.curve, self.p, self.target, self.e = curve, curve.p, target, e
+        joint = e.T * self.p
         self.mass = joint.sum(axis=1)
-        self.cost, self.parameters = task.decode(joint, None)
-        self.m, self.beta = self.mass, task.target.value
+        self.cost, self.parameters = curve.decode(joint, None)
+        self.m, self.beta = self.mass, target.value
         self.rows: list[Row] = []
         self.settled = False
 
     def step(self) -> None:
         """Take one iteration: marginal, encoder, decoder."""
-        task = self.task
-        self.m = self.mass / self.mass.sum() if task.marginal is None else task.marginal
-        self.beta = task.slope(self.cost, self.m)
+        curve, target = self.curve, self.target
+        self.m = self.mass / self.mass.sum() if curve.marginal is None else curve.marginal
+        if target.name != "beta":
+            self.beta = TableCurve(self.p, self.cost, marginal=self.m).nearest(target).beta
         self.e, log_g = model.respond(self.cost, self.m, self.beta)
-        joint = self.e.T * task.p
+        joint = self.e.T * self.p
         R = self._rate(joint, log_g)
         self.mass = joint.sum(axis=1)
-        self.cost, self.parameters = task.decode(joint, self.parameters)
+        self.cost, self.parameters = curve.decode(joint, self.parameters)
         D = expectation(joint, self.cost.T)
         waste = float(relative_entropy_terms(self.mass, self.m).sum())
-        self.rows.append((D, R, max(0.0, R - waste), task.target.objective(D, R)))
+        self.rows.append((D, R, max(0.0, R - waste), target.objective(D, R)))
 
     def _rate(self, joint: Array, log_g: Array) -> float:
         """Return R of a new encoder, from log g where β allows, for less than one table more."""
-        p, live = self.task.p, self.task.p > 0
+        p, live = self.p, self.p > 0
         if not COARSE <= self.beta < np.inf:
             rows = relative_entropy_terms(self.e[live], self.m).sum(axis=1)
             return max(0.0, float(p[live] @ rows))
@@ -101,11 +102,10 @@ class Run:
 
     def as_model(self) -> Model:
         """Return the tables as they stand."""
-        task, p = self.task, self.task.p
-        if task.decoder is None:
-            return Model._of(p, self.e, model.posterior(p, self.e), self.m)
-        if isinstance(task.decoder, np.ndarray):
-            return Model._of(p, self.e, task.decoder, self.m)
+        p, decoder = self.p, self.curve.decoder
+        if decoder is None or isinstance(decoder, np.ndarray):
+            d = model.posterior(p, self.e) if decoder is None else decoder
+            return Model._of(p, self.e, d, self.m)
         d = np.exp(-self.cost.T)
         # Where p e underflows, the fit did not see it, and may forbid what costs nothing.
         faint = (d == 0) & (p > 0) & (self.e.T > 0)
@@ -113,50 +113,19 @@ class Run:
         d[faint] = model.SMALLEST
         return Model._of(p, self.e, d, self.m)
 
-
-@dataclass(frozen=True, eq=False)
-class Alternation:
-    """A problem for the alternating updates: what is fixed, and what is aimed at."""
-
-    p: Array
-    target: Target
-    decoder: Array | DecoderFamily | None = None
-    marginal: Array | None = None
-
-    @cached_property
-    def table(self) -> TableCurve:
-        """The curve of a fixed decoder."""
-        cost = model.as_log_cost(np.asarray(self.decoder))
-        return TableCurve(self.p, cost, marginal=self.marginal)
-
-    def slope(self, cost: Array, m: Array) -> float:
-        """Return the β at which the best encoder for m and d meets the target."""
-        if self.target.name == "beta":
-            return self.target.value
-        return TableCurve(self.p, cost, marginal=m).nearest(self.target).beta
-
-    def decode(self, joint: Array, parameters: Array | None) -> tuple[Array, Array | None]:
-        """Return −log of the best decoder for p(x) e(z|x) at [x, z], and its parameters."""
-        if self.decoder is None:
-            with np.errstate(divide="ignore"):
-                return -np.log(model.conditional(joint, self.p)).T, None
-        if isinstance(self.decoder, np.ndarray):
-            return self.table.cost, None
-        found = self.decoder.fit(joint, parameters)
-        return -self.decoder.log_rows(found).T, found
-
     @cached_property
     def best(self) -> Solution | None:
         """The certified optimum for a fixed decoder, with the bound of its β."""
-        if not isinstance(self.decoder, np.ndarray):
+        if not isinstance(self.curve.decoder, np.ndarray):
             return None
-        at_beta = self.target.name == "beta"
-        return self.table.at(self.target.value) if at_beta else self.table.nearest(self.target)
+        table, target = self.curve.table, self.target
+        return table.at(target.value) if target.name == "beta" else table.nearest(target)
 
-    def bound(self, D: float, R: float, n_z: int) -> float:
-        """Return what no tables allowed here can beat, at the rate or distortion reached."""
-        target = self.target
-        anything = target.bound(model.entropy(self.p), math.log(n_z), D, R)
+    @property
+    def bound(self) -> float:
+        """What no tables allowed here can beat, at the rate or distortion reached."""
+        target, (D, R, *_) = self.target, self.rows[-1]
+        anything = target.bound(model.entropy(self.p), math.log(self.m.size), D, R)
         if self.best is None:
             return anything
         known, beta = target.restate(self.best).lower_bound, self.best.beta
@@ -166,42 +135,32 @@ class Alternation:
             known -= (D - target.value) * (1 / (beta or 1e-300))
         return max(anything, known)
 
-    def missed(self, D: float, R: float) -> float:
-        """Return by how much a run misses its target, which at β = ∞ is the least rate."""
-        if self.target.name == "beta":
+    @property
+    def missed(self) -> bool:
+        """Whether the run misses its target, which at β = ∞ is the least rate."""
+        target, (D, R, *_) = self.target, self.rows[-1]
+        if target.name == "beta":
             least = 0.0 if self.best is None else self.best.R
-            return R - least if self.target.value == np.inf else 0.0
-        return abs(R - self.target.value) if self.target.name == "rate" else D - self.target.value
+            return target.value == np.inf and R - least > MET
+        return (abs(R - target.value) if target.name == "rate" else D - target.value) > MET
 
-    def solution(self, run: Run, tol: float) -> Solution:
-        """Return a run as it stands, with its certificate."""
-        found, (D, R, _, objective) = run.as_model(), run.rows[-1]
-        gap = gap_above(self.bound(D, R, found.n_z), objective)
-        status = Status.LOCAL if run.settled else Status.STOPPED
-        status = Status.CERTIFIED if gap <= tol else status
-        if self.missed(D, R) > MET:
+    def solution(self) -> Solution:
+        """Return this run as it stands, with its certificate."""
+        found, (D, R, _, objective) = self.as_model(), self.rows[-1]
+        gap = gap_above(self.bound, objective)
+        status = Status.LOCAL if self.settled else Status.STOPPED
+        status = Status.CERTIFIED if gap <= self.curve.tol else status
+        if self.missed:
             gap, status = np.inf, Status.MISSED
-        tied = status is Status.CERTIFIED and self.decoder is None and self.target.value == 1
+        tied = status is Status.CERTIFIED and self.curve.decoder is None and self.target.value == 1
         note = "not unique: at β = 1 the start decides" if tied else ""
-        theta = np.zeros((0, 0)) if run.parameters is None else run.parameters
+        theta = np.zeros((0, 0)) if self.parameters is None else self.parameters
         proof: dict[str, Any] = {"objective": objective, "lower_bound": objective - gap}
-        proof |= {"gap": gap, "iterations": len(run.rows), "history": as_history(run.rows)}
-        proof |= {"cost": locked(run.cost), "parameters": locked(theta), "note": note}
+        proof |= {"gap": gap, "iterations": len(self.rows), "history": as_history(self.rows)}
+        proof |= {"cost": locked(self.cost), "parameters": locked(theta), "note": note}
         return Solution.of_model(
-            self.target, found, D=D, R=R, beta=run.beta, status=status, **proof
+            self.target, found, D=D, R=R, beta=self.beta, status=status, **proof
         )
-
-    def refuse_impossible(self, n_z: int) -> None:
-        """Raise if no tables allowed here can meet a rate or distortion, whatever the start."""
-        target = self.target
-        if self.decoder is None and (self.marginal is None or target.name == "distortion"):
-            H = model.entropy(self.p)
-            refuse_beyond(target, H, min(H, math.log(n_z)), f"{n_z} latents")
-        elif self.marginal is not None and target.name == "rate":
-            most = 0.0 - float(np.log(self.marginal[self.marginal > 0].min()))
-            refuse_beyond(target, np.inf, most, "this marginal")
-        if isinstance(self.decoder, np.ndarray):
-            self.table.refuse_beyond(target)
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,6 +179,12 @@ class LocalCurve(Curve):
     max_iter: int | None
     callback: Callback | None
 
+    @cached_property
+    def table(self) -> TableCurve:
+        """The curve of a fixed decoder."""
+        cost = model.as_log_cost(np.asarray(self.decoder))
+        return TableCurve(self.p, cost, marginal=self.marginal)
+
     def at(self, beta: float, start: Solution | None = None) -> Solution:
         """Return the best of the starts; one of them is another solution, shaken.
 
@@ -234,7 +199,7 @@ class LocalCurve(Curve):
         """Return the best of the starts and of these encoders."""
         runs = self._runs(target, *warm)
         best = race(runs, self.max_iter or 10_000, 0.01 * self.tol, self.callback)
-        found = best.task.solution(best, self.tol)
+        found = best.solution()
         several = len(runs) > 1 and found.status is Status.LOCAL
         return replace(found, note=f"{len(runs)} starts") if several else found
 
@@ -244,14 +209,34 @@ class LocalCurve(Curve):
         while True:
             run.step()
             run.settled = run.gain(1) <= 0
-            yield run.task.solution(run, self.tol)
+            yield run.solution()
+
+    def decode(self, joint: Array, parameters: Array | None) -> tuple[Array, Array | None]:
+        """Return −log of the best decoder for p(x) e(z|x) at [x, z], and its parameters."""
+        if self.decoder is None:
+            with np.errstate(divide="ignore"):
+                return -np.log(model.conditional(joint, self.p)).T, None
+        if isinstance(self.decoder, np.ndarray):
+            return self.table.cost, None
+        found = self.decoder.fit(joint, parameters)
+        return -self.decoder.log_rows(found).T, found
+
+    def refuse_impossible(self, target: Target) -> None:
+        """Raise if no tables allowed here can meet a rate or distortion, whatever the start."""
+        if self.decoder is None and (self.marginal is None or target.name == "distortion"):
+            H = model.entropy(self.p)
+            refuse_beyond(target, H, min(H, math.log(self.n_z)), f"{self.n_z} latents")
+        elif self.marginal is not None and target.name == "rate":
+            most = 0.0 - float(np.log(self.marginal[self.marginal > 0].min()))
+            refuse_beyond(target, np.inf, most, "this marginal")
+        if isinstance(self.decoder, np.ndarray):
+            self.table.refuse_beyond(target)
 
     def _runs(self, target: Target, *warm: Array) -> list[Run]:
         """Return a run for each start, the same ones at the same target."""
-        task = Alternation(self.p, target, self.decoder, self.marginal)
         if target.name != "beta":
-            task.refuse_impossible(self.n_z)
-        return [Run(task, e) for e in (*self._starts(target), *warm)]
+            self.refuse_impossible(target)
+        return [Run(self, target, e) for e in (*self._starts(target), *warm)]
 
     def _starts(self, target: Target) -> list[Array]:
         """Return the encoders to start from; None is "random" for a family, else "smooth".
@@ -289,15 +274,9 @@ def race(runs: list[Run], most: int, tol: float, callback: Callback | None = Non
         turn = min(steps if len(runs) > 1 else most, most - done)
         for run in runs:
             run.go(turn, tol, callback)
-        done, best = done + turn, min(runs, key=rank)
+        done, best = done + turn, min(runs, key=lambda run: (run.missed, run.objective))
         runs = [run for run in runs if run is best or run.promise(turn) < best.objective]
         if done >= most or all(run.settled for run in runs):
             tied = [run for run in runs if run.objective <= best.objective + TIE]
             return min(tied, key=lambda run: run.rows[-1][1])
         steps *= 2
-
-
-def rank(run: Run) -> tuple[bool, float]:
-    """Return what the best run is least in: a target met comes first, then the objective."""
-    D, R, _, objective = run.rows[-1]
-    return run.task.missed(D, R) > MET, objective
