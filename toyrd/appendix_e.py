@@ -8,6 +8,7 @@ logarithms, log e and log d at [x, z], and may have an axis of runs in front.
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -201,10 +202,9 @@ class AppendixE:
 
     def split(self, parameters: Tables) -> tuple[Tables, ...]:
         """View parameters of shape (runs, size) as encoder (runs, 2, n_z), decoder and logits."""
-        runs, cut = len(parameters), 2 * self.n_z
+        cut, pairs = 2 * self.n_z, (len(parameters), 2, -1)
         encoder, decoder = parameters[:, :cut], parameters[:, cut : -self.n_z]
-        logits = parameters[:, -self.n_z :]
-        return encoder.reshape(runs, 2, -1), decoder.reshape(runs, 2, -1), logits
+        return encoder.reshape(pairs), decoder.reshape(pairs), parameters[:, -self.n_z :]
 
     def start(
         self, runs: int = 1, *, spread: float = 0.3, rng: int | np.random.Generator | None = None
@@ -241,10 +241,8 @@ class AppendixE:
         """Return u and v, the terms w·input − b at [x, z], then e, d and m as for `slopes`."""
         encoder, decoder, logits = self.split(parameters)
         u = self.x @ encoder
-        if self.decoder == "output":
-            v = decoder.swapaxes(1, 2) @ self.given.T
-        else:
-            v = self.x @ decoder
+        output = self.decoder == "output"
+        v = decoder.swapaxes(1, 2) @ self.given.T if output else self.given @ decoder
         return u, v, softmax(-u * u), softmax(-v * v, axis=-2), softmax(logits)
 
     def descent(self, parameters: Tables, slope: Slope) -> tuple[Tables, ...]:
@@ -342,11 +340,11 @@ class Training:
         kept = path[np.isfinite(path).all(axis=1)]
         iterations, rise = min(len(kept) * self.every, self.steps), kept[-1, 3] - kept[0, 3]
         short = len(kept) < len(path)
+        how = f"Adam ran its {self.steps} steps and has no test of convergence"
         if short or rise > 1e-9 * (1 + abs(kept[0, 3])):
             why = f"overflowed by step {iterations}" if short else "ended above its start"
             how = f"Adam {why}: this is its best iterate; take a step_size below {step_size:g}"
             return self.solution(row, kept, how, status=Status.STOPPED, iterations=iterations)
-        how = f"Adam ran its {self.steps} steps and has no test of convergence"
         return self.solution(row, kept, how, status=Status.LOCAL, iterations=iterations)
 
     def lbfgs(self, start: Array) -> Solution:
@@ -382,62 +380,6 @@ class Training:
         of_R = self.family.descent(row[None], np.ones_like)[2][0] - of_D
         square = float(of_R @ of_R)
         return max(0.0, -float(of_D @ of_R) / square) if square > _STILL else 0.0
-
-
-def train(
-    p: ArrayLike,
-    *,
-    beta: float | None = None,
-    rate: float | None = None,
-    penalty: str = "absolute",
-    weight: float = 1.0,
-    n_z: int | None = None,
-    decoder: str = "output",
-    optimiser: str = "adam",
-    steps: int = 10_000,
-    step_size: float | None = None,
-    scale: float = 1.0,
-    spread: float = 0.3,
-    rng: int | np.random.Generator | None = None,
-    every: int = 100,
-    callback: Tell | None = None,
-) -> Solution:
-    """Train one Appendix E model: `train_all` with one restart, whose options these are.
-
-    Parameters
-    ----------
-    p : array_like, shape (n_x,)
-        Data distribution.
-    beta, rate, penalty, weight
-        What is lowered.
-    n_z, decoder, scale
-        The family, as for `AppendixE`.
-    optimiser, steps, step_size, spread, rng
-        How it is trained.
-    every, callback
-        What is recorded and told.
-
-    Returns
-    -------
-    Solution
-        A local answer. ``lower_bound`` and ``gap`` are global, over all tables.
-
-    Raises
-    ------
-    ValueError, TypeError
-        As `train_all`.
-
-    Examples
-    --------
-    >>> solution = train([0.5, 0.25, 0.25], beta=1, rng=0, steps=2000)
-    >>> bool(0 <= solution.gap < 1e-3), solution.parameters.shape
-    (True, (15,))
-
-    References
-    ----------
-    Alemi et al., *Fixing a Broken ELBO* (2018), Appendix E.
-    """
-    return train_all(restarts=1, **locals())[0]  # all arguments, by their names
 
 
 def train_all(
@@ -550,7 +492,9 @@ def train_all(
     size = checks.as_number("step_size", size, low=0, high=_FINITE, open_low=True)
     tell = checks.as_callback(callback) or (lambda *_: None)
     training = Training(family, target, aim, *length, tell)
-    np.empty(2**18)  # glibc keeps what is freed once it has seen so much freed at once
+    # glibc gives the tables of each step back to the system, and fetches them again page by
+    # page, until it has seen a larger block freed.
+    np.empty(2**18)
     with np.errstate(all="ignore"):  # a run that overflows is reported in words
         if not np.isfinite(training.measures(starts)).all():
             raise ValueError("the aim is not finite at the start; take a smaller spread or scale")
@@ -571,3 +515,49 @@ def _aim(target: Target, penalty: str, weight: float) -> Aim:
     checks.one_of("penalty", penalty, ("absolute", "squared"))
     weight = checks.as_number("weight", weight, low=0, high=_FINITE, open_low=True)
     return Aim(penalty, number, weight)
+
+
+def train(p: ArrayLike, **options: Any) -> Solution:
+    """Train one Appendix E model: `train_all` with one restart, whose options these are.
+
+    Parameters
+    ----------
+    p : array_like, shape (n_x,)
+        Data distribution.
+    beta, rate, penalty, weight
+        What is lowered.
+    n_z, decoder, scale
+        The family, as for `AppendixE`.
+    optimiser, steps, step_size, spread, rng
+        How it is trained.
+    every, callback
+        What is recorded and told.
+
+    Returns
+    -------
+    Solution
+        A local answer. ``lower_bound`` and ``gap`` are global, over all tables.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `train_all`.
+
+    Examples
+    --------
+    >>> solution = train([0.5, 0.25, 0.25], beta=1, rng=0, steps=2000)
+    >>> bool(0 <= solution.gap < 1e-3), solution.parameters.shape
+    (True, (15,))
+
+    References
+    ----------
+    Alemi et al., *Fixing a Broken ELBO* (2018), Appendix E.
+    """
+    return train_all(p, 1, **options)[0]
+
+
+_many = inspect.signature(train_all)
+_own = [option for name, option in _many.parameters.items() if name != "restarts"]
+train.__signature__ = _many.replace(  # type: ignore[attr-defined]
+    parameters=_own, return_annotation="Solution"
+)

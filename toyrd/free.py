@@ -54,11 +54,10 @@ class FreeCurve(Curve):
 
     def _tie_break(self, rate: float, sharp: Array) -> tuple[Array, str]:
         """Return the encoder with I = rate of least expected cost, or one beyond its range."""
-        squares = self.prefer is None
         cost = squared_distance(self.p.size, self.n_z) if self.prefer is None else self.prefer
         curve = TableCurve(self.p, cost, tol=1e-13)
         most = curve.at(0.0).R
-        what = "squared distance" if squares else "the cost preferred"
+        what = "squared distance" if self.prefer is None else "the cost preferred"
         note = f"not unique: of those at this rate, the least {what}"
         if rate > most:
             note = "not unique: this rate is above what the preferred cost asks for"
@@ -89,12 +88,9 @@ class FreeCurve(Curve):
         bound = target.bound(model.H, math.log(self.n_z), model.D, model.R)
         gap = gap_above(bound, objective)
         status = Status.CERTIFIED if gap <= self.tol else Status.LOCAL
-        proof: dict[str, Any] = {
-            "objective": objective,
-            "lower_bound": objective - gap,
-            "gap": gap,
-        }
-        return Solution.of_model(target, model, status=status, beta=beta, note=note, **proof)
+        proof: dict[str, Any] = {"objective": objective, "lower_bound": objective - gap}
+        proof |= {"gap": gap, "status": status}
+        return Solution.of_model(target, model, beta=beta, note=note, **proof)
 
 
 def refuse_beyond(target: Target, H: float, most: float, what: str) -> float:
