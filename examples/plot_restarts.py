@@ -137,7 +137,6 @@ def draw(
             ax.set_ylabel(words)
             if name == "excess":
                 ax.set_yscale("log")
-                ax.yaxis.set_major_formatter("{x:g}")
                 ax.minorticks_off()
             else:
                 _draw_known(ax, [values[name] for values in known])

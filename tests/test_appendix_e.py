@@ -236,7 +236,7 @@ def test_training_goes_down_and_stays_above_the_bound(p, n_z, decoder, seed):
 
 
 def test_restarts_of_a_batch_are_the_runs_one_by_one():
-    """More than fit into one group, in the order of one generator."""
+    """In the order of one generator."""
     rng, p = np.random.default_rng(0), np.full(40, 1 / 40)
     for run in train_all(p, 13, rate=0.3, steps=20, rng=0):
         alone = train(p, rate=0.3, steps=20, rng=rng)

@@ -108,7 +108,8 @@ class Aim:
 
     def value(self, D: Any, R: Any) -> Any:
         """Return the aim's value; real or complex, scalars or arrays."""
-        return D + self.slope(R) * (R - self.rate) / (2 if self.penalty == "squared" else 1)
+        share = 0.5 if self.penalty == "squared" else 1.0
+        return D + share * self.slope(R) * (R - self.rate)
 
     def slope(self, R: Any) -> Any:
         """Return the derivative in R, at the kink of |R − rate| 0."""
