@@ -8,19 +8,18 @@ all tables free every posterior is allowed; a family allows its own rows.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import linprog, minimize
-from scipy.special import rel_entr, xlogy
+from scipy.special import rel_entr
 
 from .checks import Array, as_distribution, as_number, one_of
 from .curve import Solution, Status, Target
 from .family import FamilyCurve, SmoothFamily
 from .information import bottleneck
-from .model import Model, best_decoder, best_marginal, conditional, entropy, mutual_information
+from .model import Model, best_decoder, best_marginal, entropy, posterior
 from .sources import Source
 from .table import SHARP, rate_distortion
 
@@ -29,8 +28,8 @@ __all__ = ["Corner", "Extreme", "Identified", "corner", "identified"]
 Measure = Literal["separation", "information"]
 Value = Callable[[Array], Array]
 
-ROUNDS, STARTS, MORE = 16, 10, 300
-"""Programmes in a row; climbs after each; other rows with a gain that it hands on."""
+STARTS, MORE = 10, 300
+"""Climbs after a programme; other rows with a gain that it hands on."""
 
 WAYS = ("highs-ds", "highs-ipm")
 """To solve a programme: the second where rounding defeats the first."""
@@ -38,8 +37,8 @@ WAYS = ("highs-ds", "highs-ipm")
 SCALES, MOVES = 9, 8
 """Scales 1, ½, ¼, … of moves from a row in use; moves at each."""
 
-INSIDE, FALL = 1e-2, 0.4
-"""Share of other rows that the first programme mixes into p; what the next one keeps of it."""
+SHARES = 1e-2 * 0.4 ** np.arange(16)
+"""Shares of other rows that one programme after another mixes into p."""
 
 OFF = 1e-7
 """What D + R may be above H where a programme starts, in nats."""
@@ -50,12 +49,14 @@ NEAR_ONE = (1.01, 1.001, 1.000001)
 SHARPEST = 1e-11
 """Tolerance of these tangents, which β − 1 divides."""
 
+KNOWN = 2e-5
+"""A rate this near its bound is not searched for a lower one, in nats."""
+
 APART = 1e-9
 """Rates of perfect fits that differ by more are not the same but for rounding."""
 
 
-@dataclass(frozen=True, eq=False)
-class Extreme:
+class Extreme(NamedTuple):
     """The optimal model at which a value is least or largest.
 
     Parameters
@@ -74,8 +75,7 @@ class Extreme:
     model: Model
 
 
-@dataclass(frozen=True, eq=False)
-class Identified:
+class Identified(NamedTuple):
     """The range that all optimal models of a rate cover: what the optimum does not decide."""
 
     measure: Measure
@@ -84,8 +84,7 @@ class Identified:
     largest: Extreme
 
 
-@dataclass(frozen=True, eq=False)
-class Corner:
+class Corner(NamedTuple):
     """The perfect fits of a family, g = p: the models with D + R = H.
 
     Parameters
@@ -159,10 +158,16 @@ def identified(
     if decoder is None:
         ends = _least(source, rate, measure), _largest(source, rate, measure)
         return Identified(measure, rate, *ends)
-    fits = PerfectFits(source.p, decoder)
-    known = fits.at(rate)
-    near = fits.curve.at(NEAR_ONE[1]).parameters
-    return Identified(measure, rate, *fits.range(value, known, near, fixed=True))
+    curve = _curve(source.p, decoder)
+    known = curve.meet(Target("rate", rate))
+    off = known.D + known.R - curve.H
+    if off > OFF:
+        raise ValueError(
+            f"at rate {rate:g} no mixture of the decoder's rows fits p: D + R stays {off:.3g} "
+            "above H; `corner` gives the rates at which one does"
+        )
+    fits = PerfectFits(decoder, known, curve.at(NEAR_ONE[1]).parameters, fixed=True)
+    return Identified(measure, rate, fits.least(value), fits.largest(value))
 
 
 def corner(p: ArrayLike, decoder: SmoothFamily) -> Corner:
@@ -195,18 +200,39 @@ def corner(p: ArrayLike, decoder: SmoothFamily) -> Corner:
     >>> found.least.value, found.fewest.m
     (0.0, array([1.]))
     """
-    fits = PerfectFits(as_distribution("p", p), decoder)
-    fewest = fits.curve.perfect_fit
+    p = as_distribution("p", p)
+    curve = _curve(p, decoder, SHARPEST)
+    fewest = curve.perfect_fit
     if fewest is None:
         raise ValueError("no mixture of the decoder's rows fits p: D + R stays above H")
-    bound, start, near, proven = 0.0, None, fewest.parameters, True
+    bound, point, proven = 0.0, fewest, True
     for beta in NEAR_ONE:  # a perfect fit has H + (β − 1) R = D + βR, at or above any tangent
-        start = point = fits.tangents.at(beta, start)
-        bound = max(bound, (point.lower_bound - fits.curve.H) / (beta - 1))
-        near, proven = point.parameters, proven and point.status is not Status.SEARCHED
-    least, largest = fits.range(fits.rates, fewest, near, fixed=False)
+        point = curve.at(beta, point)
+        bound = max(bound, (point.lower_bound - curve.H) / (beta - 1))
+        proven = proven and point.status is not Status.SEARCHED
+    fits = PerfectFits(decoder, fewest, point.parameters, fixed=False)
+    least, largest = Extreme(fewest.R, bound, proven, fewest.model), _lossless(curve)
+    if fewest.R - bound > KNOWN:
+        found = fits.least(fits.rates)
+        least = Extreme(found.value, bound, proven, found.model)
+    largest = largest or fits.largest(fits.rates)
     unique = not least.value + APART < fewest.R < largest.value - APART
-    return Corner(Extreme(least.value, bound, proven, least.model), largest, fewest, unique)
+    return Corner(least, largest, fewest, unique)
+
+
+def _curve(p: Array, family: SmoothFamily, tol: float = 1e-8) -> FamilyCurve:
+    """Return the curve of a family on symbols that all occur."""
+    if not p.all():
+        raise ValueError(f"p[{np.argmin(p)}] is 0: leave out symbols that never occur")
+    return FamilyCurve(p, family, tol=tol)
+
+
+def _lossless(curve: FamilyCurve) -> Extreme | None:
+    """Return the code z = x, of the largest rate of all, where rows can be certain of a symbol."""
+    if np.diag(curve.family.log_rows(curve.extremes)).min() < -SHARPEST:
+        return None
+    certain = np.eye(curve.p.size)
+    return Extreme(curve.H, curve.H, True, Model(curve.p, certain, certain, curve.p))
 
 
 def _value(source: Source, measure: Measure) -> Value:
@@ -215,41 +241,31 @@ def _value(source: Source, measure: Measure) -> Value:
         raise ValueError(f"source has {source.p_z.size} components, but must have two")
     if measure == "separation":
         return lambda rows: np.abs(rows @ _lean(source))
-    told = _class_given_x(source)
-    return lambda rows: np.asarray(rel_entr(rows @ told, source.p_z).sum(axis=1))
-
-
-def _class_given_x(source: Source) -> Array:
-    """Return P(z*|x), shape (n_x, k); where p is 0 that is P(z*)."""
-    return conditional((source.p_z[:, None] * source.p_x_given_z).T, source.p_z)
+    return lambda rows: rel_entr(rows @ source.p_z_given_x, source.p_z).sum(axis=1)
 
 
 def _lean(source: Source) -> Array:
     """Return ½ (P(0|x)/P(0) − P(1|x)/P(1)); its mean over a posterior says how it leans."""
-    return np.asarray(_class_given_x(source) / source.p_z @ [0.5, -0.5])
+    return np.asarray(source.p_z_given_x / source.p_z @ [0.5, -0.5])
 
 
-def _at_rate(source: Source, e: Array, rate: float, measure: Measure) -> tuple[float, Model]:
-    """Return the model of an encoder moved to I = rate: at times z is x itself, or says nothing.
-
-    The first adds to I and takes nothing from the value; the second takes from both.
-    """
-    p, now = source.p, mutual_information(source.p[:, None] * e)
-    other, end = (np.eye(p.size), entropy(p)) if now < rate else (np.ones((p.size, 1)), 0.0)
-    share = (rate - now) / (end - now) if end != now else 0.0
-    e = np.hstack([(1 - share) * e, share * other])
-    m = best_marginal(p, e)
-    model = Model(p, e, best_decoder(p, e), m / m.sum())
-    return float(model.m @ _value(source, measure)(model.d)), model
+def _extreme(
+    p: Array, m: Array, d: Array, value: Value, bound: float, *, proven: bool = False
+) -> Extreme:
+    """Return the model that mixes posteriors, with its value."""
+    used = m > 0
+    m, d = m[used] / m.sum(), d[used]
+    return Extreme(float(m @ value(d)), bound, proven, Model(p, posterior(m, d), d, m))
 
 
 def _largest(source: Source, rate: float, measure: Measure) -> Extreme:
     """Return the proven largest value: the bottleneck, or the curve of a table of two columns.
 
     Latents that lean to the same class may be merged, which costs no separation and saves rate:
-    two are enough, and the separation is minus a distortion.
+    two are enough, and the separation is minus a distortion. Where even all that can be told
+    leaves rate over, z is x itself at times.
     """
-    lean, joint = _lean(source), source.p[:, None] * _class_given_x(source)
+    lean, joint = _lean(source), source.p[:, None] * source.p_z_given_x
 
     def best(**target: Any) -> Solution:
         if measure == "information":
@@ -259,119 +275,103 @@ def _largest(source: Source, rate: float, measure: Measure) -> Extreme:
     found = best(beta=0.0)
     found = best(rate=rate) if rate < found.R else found
     most = entropy(source.p_z) if measure == "information" else 0.0
-    value, model = _at_rate(source, found.e, rate, measure)
-    return Extreme(value, most - found.lower_bound, found.status is not Status.SEARCHED, model)
+    p, told = source.p, found.I
+    share = (rate - told) / (entropy(p) - told) if rate > told else 0.0
+    m = np.append((1 - share) * best_marginal(p, found.e), share * p)
+    d = np.vstack([best_decoder(p, found.e), np.eye(p.size)])
+    proven = found.status is not Status.SEARCHED
+    return _extreme(p, m, d, _value(source, measure), most - found.lower_bound, proven=proven)
 
 
 def _least(source: Source, rate: float, measure: Measure) -> Extreme:
-    """Return the least separation: a linear programme over posteriors on one or two symbols.
+    """Return the least separation: a programme over posteriors on one or two symbols, and p.
 
-    On either side of no lean the separation is linear and entropy concave, and these posteriors
+    On either side of no lean the separation is linear and KL(μ ‖ p) convex, and these posteriors
     are the corners: none does better, and prices prove it. Pinsker's inequality bounds I(Z; Z*).
     """
-    p, lean, room = source.p, _lean(source), entropy(source.p) - rate
+    p, lean = source.p, _lean(source)
     one, two = np.nonzero((lean[:, None] > 0) & (lean < 0) & (p[:, None] > 0) & (p > 0))
-    share = lean[two] / (lean[two] - lean[one])
-    rows = np.zeros((p.size + one.size, p.size))
-    np.fill_diagonal(rows, 1.0)
-    pair = p.size + np.arange(one.size)
-    rows[pair, one], rows[pair, two] = share, 1 - share
-    cost, spread = np.abs(rows @ lean), -xlogy(rows, rows).sum(axis=1)
-    found = linprog(cost, spread[None], room, rows.T, p, method="highs-ds", options=SHARP)
-    prices, price = found.eqlin.marginals, float(found.ineqlin.marginals[0])
-    slack = min(0.0, float((cost - rows @ prices - spread * price).min()))
-    bound = max(0.0, float(p @ prices) + price * room + slack)
+    share, single = (lean[two] / (lean[two] - lean[one]))[:, None], np.eye(p.size)
+    rows = np.vstack([p, single[p > 0], share * single[one] + (1 - share) * single[two]])
+    cost, sums = np.abs(rows @ lean), np.column_stack([rows, rel_entr(rows, p).sum(axis=1)])
+    aim = np.append(p, rate)
+    found = _programme(cost, sums, aim)
+    prices = found.eqlin.marginals
+    prices[-1] = max(0.0, prices[-1])  # more rate never makes less of a difference
+    bound = max(0.0, float(aim @ prices + min(0.0, (cost - sums @ prices).min())))
     if measure == "information":
         bound = 8 * (float(source.p_z.prod()) * bound) ** 2
-    used = found.x > 0
-    joint = found.x[used] * np.where(p[:, None] > 0, rows[used].T, 1.0)
-    e = joint / joint.sum(axis=1, keepdims=True)
-    value, model = _at_rate(source, e, rate, measure)
-    return Extreme(value, bound, True, model)
+    return _extreme(p, found.x, rows, _value(source, measure), bound, proven=True)
 
 
 class PerfectFits:
-    """The mixtures of a family's rows with g = p, by linear programmes over more and more rows."""
+    """The mixtures of a family's rows with g = p, and of the rate of a known one if `fixed`.
 
-    def __init__(self, p: Array, family: SmoothFamily) -> None:
-        if not p.all():
-            raise ValueError(f"p[{np.argmin(p)}] is 0: leave out symbols that never occur")
-        self.p, self.family, self.curve = p, family, FamilyCurve(p, family)
-        self.tangents = FamilyCurve(p, family, tol=SHARPEST)
+    They are found by linear programmes over more and more rows.
+    """
 
-    def at(self, rate: float) -> Solution:
-        """Return a perfect fit of this rate, or raise."""
-        found = self.curve.meet(Target("rate", rate))
-        off = found.D + found.R - self.curve.H
-        if off > OFF:
-            raise ValueError(
-                f"at rate {rate:g} no mixture of the decoder's rows fits p: D + R stays {off:.3g} "
-                "above H; `corner` gives the rates at which one does"
-            )
-        return found
+    def __init__(self, family: SmoothFamily, known: Solution, near: Array, *, fixed: bool) -> None:
+        self.family, self.known, self.fixed = family, known, fixed
+        first = np.concatenate([known.parameters, near])
+        self.base = np.concatenate([first, self._moved(first), family.dictionary()])
 
     def rates(self, rows: Array) -> Array:
         """Return KL(d ‖ p) of rows, of which the rate is the mean."""
-        return np.asarray(rel_entr(rows, self.p).sum(axis=1))
+        return np.asarray(rel_entr(rows, self.known.p).sum(axis=1))
 
-    def range(
-        self, value: Value, known: Solution, near: Array, *, fixed: bool
-    ) -> tuple[Extreme, Extreme]:
-        """Return the least and the largest Σ m v, of perfect fits of one rate or of any."""
-        low = self._least(value, known, near, fixed)
-        high = self._least(lambda rows: -value(rows), known, near, fixed)
-        return low, Extreme(-high.value, -high.bound, False, high.model)
+    def largest(self, value: Value) -> Extreme:
+        """Return the perfect fit of largest Σ m v."""
+        found = self.least(lambda rows: -value(rows))
+        return Extreme(-found.value, -found.bound, False, found.model)
 
-    def _least(self, value: Value, known: Solution, near: Array, fixed: bool) -> Extreme:
-        """Return the perfect fit of least Σ m v.
+    def least(self, value: Value) -> Extreme:
+        """Return the perfect fit of least Σ m v, or the known one where rounding prevents it."""
+        theta, bound = self._columns(value)
+        rows = self._rows(theta)
+        found = _programme(value(rows), self._sums(rows), self._aim)
+        m, d = (self.known.m, self.known.d) if found is None else (found.x, rows)
+        return _extreme(self.known.p, m, d, value, bound)
+
+    def _columns(self, value: Value) -> tuple[Array, float]:
+        """Return rows that a mixture of least Σ m v may use, and a bound that a search found.
 
         Prices bound it, less what a row can gain, for which a search looks. Mixing other rows
         into p, less and less, makes them unique; the bound holds for any prices.
         """
-        first = np.concatenate([known.parameters, near])
-        base = np.concatenate([first, self._moved(first), self.family.dictionary()])
-        aim = known.m @ self._sums(known.parameters, fixed)[1]
-        middle = self._sums(base, fixed)[1].mean(axis=0)
-        theta, bound = base, -np.inf
-        for share in INSIDE * FALL ** np.arange(ROUNDS):
-            rows, sums = self._sums(theta, fixed)
-            found = _programme(value(rows), sums, (1 - share) * aim + share * middle)
+        theta, bound, prices = self.base, -np.inf, np.empty(0)
+
+        def gain(theta: Array) -> Array:
+            rows = self._rows(theta)
+            return np.asarray(self._sums(rows) @ prices - value(rows))
+
+        aim, middle = self._aim, self._sums(self._rows(theta)).mean(axis=0)
+        for share in SHARES:
+            rows = self._rows(theta)
+            found = _programme(value(rows), self._sums(rows), aim + share * (middle - aim))
             if found is None:
                 break
             prices, used = found.eqlin.marginals, theta[found.x > 0]
-
-            def gain(theta: Array, prices: Array = prices) -> Array:
-                rows, sums = self._sums(theta, fixed)
-                return np.asarray(sums @ prices - value(rows))
-
             tried = np.concatenate([theta, self._moved(used)])
             gains = gain(tried)
             best = tried[np.argsort(-gains)]
             tops = np.array([self._climbed(gain, start) for start in best[:STARTS]])
             bound = max(bound, float(aim @ prices) - max(0.0, float(gain(tops).max())))
             more = best[: min(MORE, np.count_nonzero(gains > 0))]
-            theta = np.concatenate([base, used, tops, more])
-        return self._mixture(value, known, theta, fixed, bound)
+            theta = np.concatenate([self.base, used, tops, more])
+        return theta, bound
 
-    def _mixture(
-        self, value: Value, known: Solution, theta: Array, fixed: bool, bound: float
-    ) -> Extreme:
-        """Return the best mixture of rows, or the known one where rounding defeats the solver."""
-        rows, sums = self._sums(theta, fixed)
-        aim = known.m @ self._sums(known.parameters, fixed)[1]
-        found = _programme(value(rows), sums, aim)
-        m, d = known.m, self._sums(known.parameters, fixed)[0]
-        if found is not None:
-            m, d = found.x[found.x > 0], rows[found.x > 0]
-        m = m / m.sum()
-        e = (m[:, None] * d / (m @ d)).T
-        return Extreme(float(m @ value(d)), bound, False, Model(self.p, e, d, m))
+    @property
+    def _aim(self) -> Array:
+        """What the sums of a perfect fit are."""
+        return np.asarray(self.known.m @ self._sums(self.known.d))
 
-    def _sums(self, theta: Array, fixed: bool) -> tuple[Array, Array]:
-        """Return rows, and of each what a programme sums: d/p, and its KL where R is fixed."""
-        rows = np.exp(self.family.log_rows(theta))
-        columns = [rows / self.p, self.rates(rows)[:, None]]
-        return rows, np.hstack(columns if fixed else columns[:1])
+    def _rows(self, theta: Array) -> Array:
+        return np.exp(self.family.log_rows(theta))
+
+    def _sums(self, rows: Array) -> Array:
+        """Return what a programme sums of each row: d/p, and its KL where R is fixed."""
+        rate = [self.rates(rows)[:, None]] if self.fixed else []
+        return np.hstack([rows / self.known.p, *rate])
 
     def _moved(self, theta: Array) -> Array:
         """Return rows near others, at distances of all scales."""

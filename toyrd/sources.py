@@ -17,7 +17,7 @@ from scipy.optimize import brentq
 from . import checks
 from .checks import Array, Seed, as_array, as_count, as_distribution, frozen, has_shape, locked
 from .gaussian import FAR, log_bins
-from .model import Model, mutual_information, posterior
+from .model import Model, conditional, mutual_information, posterior
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -85,6 +85,11 @@ class Source(checks.ReadOnly):
         """Data distribution p(x), shape (n_x,)."""
         p = self.p_z @ self.p_x_given_z
         return locked(p / p.sum())  # the rounding of two tables adds up
+
+    @cached_property
+    def p_z_given_x(self) -> Array:
+        """Distribution of the true latent at each symbol, shape (n_x, k); p_z where p is 0."""
+        return locked(conditional((self.p_z[:, None] * self.p_x_given_z).T, self.p_z))
 
     @cached_property
     def information(self) -> float:
