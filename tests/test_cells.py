@@ -301,3 +301,85 @@ def test_masses_that_are_none_are_refused():
     for bad in ([[0.0, 0.0]], [[-1.0, 2.0]], [[np.nan, 1.0]], [[np.inf, 1.0]]):
         with pytest.raises(ValueError, match="finite, not negative, not all 0"):
             as_masses(bad, 2)
+
+
+# Bounds so sharp that none of their terms can be spared.
+
+
+class Hat(ConcaveRows):
+    """Rows with masses aᵢ exp(kᵢ θ) and, on a first symbol, what is left: only that one bends."""
+
+    sums_to_one = True
+
+    def __init__(self, a, k, half):
+        self.a, self.k, self.box = np.array(a), np.array(k), np.array([[-half], [half]])
+
+    def rows(self, parameters):
+        others = self.a * np.exp(parameters * self.k)
+        return np.concatenate([1 - others.sum(axis=1, keepdims=True), others], axis=1)
+
+    def log_rows(self, parameters):
+        return np.log(self.rows(parameters))
+
+    def slopes(self, parameters):
+        rows = self.rows(parameters)
+        left = -(rows[:, 1:] @ self.k) / rows[:, 0]
+        return np.concatenate([left[:, None], np.tile(self.k, (len(rows), 1))], axis=1)[..., None]
+
+
+def assert_covered(family, log_weight, beta):
+    """The bound is no less than c, and with a goal just above it no more than that."""
+    top = c(family, log_weight, beta, np.linspace(*family.box, 2001)).max()
+    for more in (1e-9, 1e-6, 1e-3, 0.1):
+        found = family.bound(log_weight, beta, top - 1 + more)
+        assert top * (1 - 1e-12) <= found.top <= (top + more) * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("step", [-0.05, -0.01, 0.01, 0.05])
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0, 1.5])
+def test_a_symbol_that_vanishes_beside_two_that_hardly_move_is_paid_for(step, share):
+    """Near s = 1/β = 1: f = w exp(s ℓ) − exp ℓ falls in ℓ, and ℓ falls from log .02 to log .0003.
+
+    Of the others the weights make f'' ≤ 0 just so, so that next to nothing else is left over.
+    """
+    family, s = Hat([0.49, 0.49], [1, -1], 0.2), 1 + step
+    log_d = family.log_rows(np.zeros((1, 1)))[0]
+    log_weight = -step * (log_d + 2 + 0.2 * np.sign(step))
+    log_weight[0] = -step * (log_d[0] + share)
+    assert_covered(family, log_weight, 1 / s)
+
+
+@pytest.mark.parametrize("step", [-0.05, -0.01, 0.01, 0.05])
+def test_a_cell_around_a_stationary_point_pays_half_a_second_derivative(step):
+    """Where f' = 0 there, c − 1 moves by ½ Σ f'' (T − ℓ)² with f'' = (s − 1) exp ℓ."""
+    family, s = Hat([0.4, 0.4], [1, -1], 0.2), 1 + step
+    log_d = family.log_rows(np.zeros((1, 1)))[0]
+    assert_covered(family, -np.log(s) - step * log_d, 1 / s)
+
+
+def test_what_bends_at_one_corner_is_not_averaged_with_the_other():
+    """At β = 1 with one weight below 1: c − 1 = (w − 1) d(0|θ), flat at θ = 0."""
+    family = Hat([0.042, 0.336], [8, -1], 0.3)
+    log_d = family.log_rows(np.array([[-0.3], [0.0], [0.3]]))[:, 0]
+    assert log_d[1] - log_d[2] > 4 * (log_d[1] - log_d[0]) > 0
+    assert_covered(family, np.log([0.9, 1, 1]), 1.0)
+
+
+class Falling(ConcaveRows):
+    """Columns exp(−2θ) and exp(−exp(20 (θ − 0.6))): no distributions, and bent at the right."""
+
+    box = np.array([[0.0], [1.0]])
+
+    def log_rows(self, parameters):
+        return np.concatenate([-2 * parameters, -np.exp(20 * parameters - 12)], axis=1)
+
+    def slopes(self, parameters):
+        bent = -20 * np.exp(20 * parameters - 12)
+        return np.concatenate([np.full_like(bent, -2.0), bent], axis=1)[..., None]
+
+
+@pytest.mark.parametrize("goal", [0.02, 0.1, 0.5])
+def test_cells_that_are_done_early_still_count(goal):
+    """The largest c, 1.01, lies in the left half, which is bounded at once; the right is not."""
+    found = Falling().bound(np.log([1.0, 0.01]), 1.0, goal)
+    assert 1.01 - 1e-5 <= found.top <= 1 + goal

@@ -3,9 +3,11 @@
 Of every answer: lower_bound ≤ optimum, and (objective of the tables returned) − optimum ≤ gap.
 """
 
+import itertools
 import math
 import warnings
-from decimal import Decimal
+from dataclasses import replace
+from decimal import Decimal, localcontext
 
 import exact
 import exact_curve
@@ -31,9 +33,23 @@ from problems import (
     problems,
 )
 
-from toyrd import GaussianDecoder, Source, check, entropy, frontier, rate_distortion, solve
+from toyrd import (
+    BernoulliDecoder,
+    GaussianDecoder,
+    Source,
+    alternate,
+    bars_and_stripes,
+    check,
+    entropy,
+    frontier,
+    identified,
+    rate_distortion,
+    solve,
+    toy_source,
+)
 from toyrd.cells import Bound
 from toyrd.curve import Status, Target
+from toyrd.table import at_jump
 from toyrd.testing import distributions, tables
 
 law = settings(deadline=None, max_examples=40)
@@ -567,3 +583,203 @@ def test_no_encoder_lies_below_the_sandwich(problem, several, upright, data):
     rates, lower, upper = curve.outline
     assert (np.diff(rates) >= 0).all()
     assert (lower <= upper + 1e-9 * (1 + np.abs(lower))).all()
+
+
+# Each term of a certificate alone
+
+
+@pytest.mark.parametrize("name", ["rate", "distortion"])
+@pytest.mark.parametrize("off", [-5e-11, 0.0, 5e-11])
+def test_a_target_met_but_for_rounding_is_bounded_as_it_was_asked_for(name, off):
+    """The perfect fit of the truth is the answer; what is asked for lies beside it, D + R = H."""
+    source = toy_source(
+        weights=(0.6, 0.4), means=(1.2, 3.8), widths=(0.8, 1), n_bins=6, information=None
+    )
+    total = exact.entropy(source.p)
+    aim = (source.information if name == "rate" else total - source.information) + off
+    solution = solve(source.p, decoder=GaussianDecoder(6), **{name: aim})
+    assert solution.n_z == 2
+    assert solution.lower_bound <= total - aim + 2e-15
+    assert solution.lower_bound >= total - aim - abs(off) - 1e-13
+
+
+def test_a_bound_by_entropy_leaves_room_for_its_rounding():
+    """lower_bound ≤ H in fifty digits, to the last bit, though H in floats may be above it."""
+    rng = np.random.default_rng(0)
+    for p in rng.dirichlet(np.ones(30), 100):
+        solution = solve(p, beta=2.0, n_z=1)
+        assert solution.lower_bound <= exact.entropy(solution.p)
+
+
+@pytest.mark.parametrize("n", [2, 3, 30])
+def test_a_rate_at_no_distortion_leaves_room_for_its_rounding(n):
+    """With Hamming costs R(0) = H: lower_bound ≤ H in fifty digits, to the last bit."""
+    rng = np.random.default_rng(n)
+    for p in rng.dirichlet(np.ones(n), 50):
+        solution = rate_distortion(p, 1 - np.eye(n), distortion=0.0)
+        assert solution.lower_bound <= exact.entropy(solution.p) <= solution.objective + 1e-13
+
+
+def test_two_latents_carry_no_more_than_a_bit():
+    """A marginal that is dear allows rates above log 2, but D ≥ H − log 2, and that is told."""
+    p, start = np.array([0.4, 0.3, 0.3]), np.array([[0.9, 0.1], [0.1, 0.9], [0.5, 0.5]])
+    steps = alternate(p, start=start, rate=1.0, marginal=[0.05, 0.95])
+    found = next(itertools.islice(steps, 30, None))
+    assert found.lower_bound == pytest.approx(entropy(p) - math.log(2), abs=1e-14)
+    assert found.objective > found.lower_bound + 0.1
+
+
+def test_at_an_infinite_price_a_search_that_pays_a_rate_has_missed():
+    """The third row serves all symbols, R = 0; the first two do not, though their D is less."""
+    rows = [[0.5, 0.5, 0], [0, 0.5, 0.5], [1 / 3, 1 / 3, 1 / 3]]
+    steps = alternate(
+        np.full(3, 1 / 3), start=[[1, 0, 0], [0.5, 0.5, 0], [0, 1, 0]], beta=INF, decoder=rows
+    )
+    found = next(itertools.islice(steps, 5, None))
+    assert found.D < solve(np.full(3, 1 / 3), beta=INF, decoder=rows).D
+    assert (found.status, found.lower_bound) == (Status.MISSED, -INF)
+
+
+def halted(**target):
+    """Return an answer after three steps of Blahut-Arimoto, far from the optimum."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return rate_distortion(
+            [0.2, 0.3, 0.5], np.abs(np.subtract.outer([0, 1, 2], [0, 0.7, 1, 2.2])),
+            method="blahut-arimoto", max_iter=3, **target,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("beta", [0.2, 0.5, 0.7])
+def test_an_answer_that_is_halted_is_checked_with_its_gap(beta):
+    """min F ≥ F(m) − β log max c, in fifty digits, which is far below F(m)."""
+    solution = halted(beta=beta)
+    F, gap = exact_curve.lagrangian(solution.p, solution.cost, beta, solution.m)
+    least, _ = exact_curve.least_lagrangian(solution.p, solution.cost, beta, solution.m)
+    low, apart = check(solution)
+    assert gap > 1e-3
+    assert low == pytest.approx(float(F - gap), abs=1e-14)
+    assert apart == pytest.approx(float(gap), abs=1e-14)
+    assert low <= float(least)
+    assert solution.lower_bound == pytest.approx(low, abs=1e-13)
+
+
+@pytest.mark.parametrize("more", [-0.1, -1e-6, 0.0, 1e-6, 0.1])
+def test_an_answer_that_misses_its_target_is_checked_for_the_target(more):
+    """D ≥ F − βR* and R ≥ (F − D*)/β, where R* and D* are no less than those of the answer."""
+    point = rate_distortion(HALF, BINARY, beta=0.5, tol=1e-13)
+    for name, reached in (("rate", point.R), ("distortion", point.D)):
+        aim = reached * (1 + more)
+        low, _ = check(replace(point, target=Target(name, aim)))
+        tangent = exact_curve.restated(Decimal(point.objective), 0.5, name, max(aim, reached))
+        assert low == pytest.approx(float(tangent), abs=1e-13)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.3, 0.9])
+@pytest.mark.parametrize("beta", [0.1, 0.4, 2.0])
+def test_the_side_of_a_jump_is_bounded_by_the_tangent_at_the_other(share, beta):
+    """As if nothing were known between β and the end: the tangent at β, on R = log 2 − h(D)."""
+    fine, point, coarse = (rate_distortion(HALF, BINARY, beta=b) for b in (0, beta, INF))
+    R, D = share * point.R, share * point.D
+    found = at_jump(Target("rate", R), point, coarse)
+    assert (found.R, found.D) == (0, 0.5)
+    assert found.gap == pytest.approx(0.5 - (point.objective - beta * R), abs=1e-12)
+    found = at_jump(Target("distortion", D), fine, point)
+    assert (found.R, found.D) == (fine.R, 0)
+    assert found.nats == pytest.approx(fine.R - (point.objective - D) / beta, abs=1e-12)
+    assert found.nats >= fine.R - float(binary_rate(Decimal(D)))
+
+
+@pytest.mark.parametrize(
+    ("p", "cost", "distortion"),
+    [
+        ([1e-17, 1], [[0, 0.3, INF], [INF, INF, 0]], 1e-18),
+        ([1e-30, 1, 0], [[0, 1, INF], [INF, INF, 0], [INF, INF, 0]], 5e-31),
+    ],
+)
+def test_where_rounding_hides_the_rate_that_is_saved_none_is_claimed(p, cost, distortion):
+    """R is the same in floats at both ends of the curve, D is not: the least D, and its rate."""
+    solution = rate_distortion(p, cost, distortion=distortion)
+    assert distortion >= solution.D
+    assert solution.status is Status.CERTIFIED
+    assert solution.R - solution.lower_bound == pytest.approx(solution.gap, abs=1e-18)
+    assert 0 <= solution.gap <= 1e-14
+
+
+class Blunt(GaussianDecoder):
+    """Gaussian rows whose fits miss the best width by 1e-5, to either side."""
+
+    def fit(self, joint, parameters=None):
+        aside = np.where(joint[:, 1] >= joint[:, 5], 1e-5, -1e-5)
+        return super().fit(joint, parameters) + np.stack([0 * aside, aside], axis=1)
+
+
+def test_rows_that_all_but_agree_are_not_proven_to_cost_a_bit():
+    """One row for both symbols has less D than a row of each, fitted badly, and needs no rate."""
+    p, box = np.array([0, 0.5, 0, 0, 0, 0.5, 0]), {"means": (3 + 1e-6,) * 2, "widths": (0.5, 7)}
+    best = solve(p, beta=INF, decoder=GaussianDecoder(7, **box))
+    aim = solve(p, beta=0, decoder=Blunt(7, **box)).D - 5e-12
+    solution = solve(p, distortion=aim, decoder=Blunt(7, **box))
+    assert best.R == 0
+    assert aim > best.D
+    assert solution.status is not Status.CERTIFIED
+
+
+# Each bound of a frontier alone
+
+
+@pytest.mark.parametrize("betas_", [[0.1], [0.3, 1.0], [0.05, 0.4]])
+def test_without_an_upright_tangent_the_last_one_slopes(betas_):
+    """lower ≤ D(R) on R = log 2 − h(D) and at the points, also below the least rate computed."""
+    curve = frontier(HALF, cost=BINARY, betas=betas_)
+    D = np.linspace(0.01, 0.5, 50)
+    rates = np.maximum([float(binary_rate(Decimal(one))) for one in D], 0.0)
+    assert (curve.bounds_at(rates)[0] <= D + 1e-12).all()
+    assert (curve.bounds_at(curve.R)[0] <= curve.D + 1e-12).all()
+
+
+def test_of_a_local_search_an_upright_tangent_proves_entropy_alone():
+    """At R = 0 one row is best, D > H, which no search proves."""
+    source = bars_and_stripes(2, flip=0.1)
+    curve = frontier(
+        source.p, decoder=BernoulliDecoder(source.images), n_z=3, betas=[1, INF], starts=1
+    )
+    assert entropy(source.p) + 0.1 < curve[-1].D
+    assert (curve.bounds_at([0.0, 0.1])[0] <= entropy(source.p) + 1e-12).all()
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e3])
+@pytest.mark.parametrize("betas_", [[0.1, 0.3, 0.6], [0, 0.2, 1, INF], [0.2, 2.0]])
+def test_the_width_is_the_greatest_distance_of_a_chord_from_the_tangents(scale, betas_):
+    """Sampled from the bounds alone, at right angles to each chord, in units of both ranges."""
+    curve = frontier(HALF, cost=scale * BINARY, betas=scale * np.array(betas_))
+    R, D = (np.sort(numbers) / np.ptp(numbers) for numbers in (curve.R, curve.D))
+    run, rise, found = np.diff(R), np.diff(D)[::-1], []
+    for i in range(run.size):
+        lower, upper = curve.bounds_at(np.linspace(R[i], R[i + 1], 2001) * np.ptp(curve.R))
+        height = (upper - lower)[1:].max() / np.ptp(curve.D)  # beside an upright tangent it jumps
+        found.append(height * run[i] / math.hypot(run[i], rise[i]))
+    assert max(found) * (1 - 1e-12) <= curve.width <= max(found) * (1 + 1e-2)
+
+
+# Each bound of what is identified alone
+
+
+@pytest.mark.parametrize("apart", [0.01, 0.1])
+def test_pinsker_s_bound_is_nearly_reached_where_classes_all_but_agree(apart):
+    """I(Z; Z*) ≥ s²/2 for a separation s of equal classes; a lossless code has both."""
+    source = Source([0.5, 0.5], [[0.5 + apart, 0.5 - apart], [0.5 - apart, 0.5 + apart]])
+    found = identified(source, rate=entropy(source.p), measure="information").least
+    assert found.bound <= source.information * (1 + 1e-12)
+    assert found.bound == pytest.approx(2 * apart**2, rel=1e-9)
+
+
+def test_what_is_largest_is_never_above_its_bound():
+    """log 2 − h((1 + s)/2) = R of a symbol that is its class: bound ≥ s, also to rounding."""
+    source = Source([0.5, 0.5], np.eye(2))
+    for rate in np.linspace(0.02, 0.66, 20):
+        found = identified(source, rate=rate).largest
+        with localcontext(prec=30):
+            s = Decimal(found.bound)
+            told = ((1 + s) * (1 + s).ln() + (1 - s) * (1 - s).ln()) / 2
+        assert told >= Decimal(rate)
