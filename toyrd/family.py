@@ -279,6 +279,8 @@ class FamilyCurve(Curve):
         gap, rows, proven = gap_above(sure, objective), found.parameters[:0], True
         if gap > self.tol:
             tangent, rows, sharp = self._bounded(found, target)
+            # At β = 0 only D is bounded; a row that is as good but for rounding may save rate.
+            sharp &= found.beta > 0 or target.name != "distortion"
             closer = target.restate(tangent).gap
             if closer < gap and (sharp or closer <= self.tol):  # else a search bounds nothing
                 gap, proven = closer, sharp

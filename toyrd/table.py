@@ -234,6 +234,8 @@ class TableCurve(Curve):
         A chord below which nothing lies is a straight piece, and its ends are mixed.
         """
         low, high = self.ends
+        if low.R <= high.R:  # rounding hides the rate that a larger D saves
+            return low
         least = EPS * abs(high.D) / (low.R - high.R)  # of a chord whose rise rounding hides
         point, beta, stays = None, guess or max(chord(low, high), least), 0
         for step in range(MOST):
