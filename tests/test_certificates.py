@@ -783,3 +783,40 @@ def test_what_is_largest_is_never_above_its_bound():
             s = Decimal(found.bound)
             told = ((1 + s) * (1 + s).ln() + (1 - s) * (1 - s).ln()) / 2
         assert told >= Decimal(rate)
+
+
+# Rounding and tolerance alone
+
+
+@pytest.mark.parametrize("floor", [1e6, 1e9, 1e12])
+def test_costs_that_cancel_leave_the_rounding_of_their_sizes(floor):
+    """Of floors 0.7 c and −0.3 c the sum is 0 but for rounding of c; fifty digits know which."""
+    rng = np.random.default_rng(0)
+    for share in rng.uniform(0.2, 0.8, 10):
+        p = np.array([share, 1 - share])
+        cost = BINARY + floor * np.array([[1 - share], [-share]])
+        for beta in (0.2, 0.5):
+            solution = rate_distortion(p, cost, beta=beta)
+            high = exact_curve.least_lagrangian(solution.p, cost, beta, solution.m)[1]
+            assert Decimal(solution.lower_bound) <= high
+
+
+@pytest.mark.parametrize("beta", [0.02, 0.1, 0.5])
+def test_below_one_the_tolerance_is_that_of_the_rate(beta):
+    """The textbook iteration stops as soon as R is known to tol, and so D + βR to β tol."""
+    cost = np.abs(np.subtract.outer([0, 1, 2], [0, 0.7, 1, 2.2]))
+    solution = rate_distortion([0.2, 0.3, 0.5], cost, beta=beta, method="blahut-arimoto", tol=1e-2)
+    assert solution.iterations > 0
+    assert 0 < solution.gap <= 1e-2 * beta + 1e-14
+
+
+def test_the_width_of_stairs_is_the_greatest_rise_above_the_tangents():
+    """Just before each step, where the upper bound is still that of the step above."""
+    source = bars_and_stripes(2, flip=0.1)
+    curve = frontier(
+        source.p, decoder=BernoulliDecoder(source.images), n_z=5, n=5, starts=1, rng=0, tol=1e-4
+    )
+    rates, D = curve.reached
+    lower, upper = curve.bounds_at(np.nextafter(rates[1:], 0))
+    assert upper.tolist() == D[:-1].tolist()
+    assert curve.width == pytest.approx((upper - lower).max() / np.ptp(curve.D), rel=1e-9)
