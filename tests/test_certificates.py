@@ -7,7 +7,7 @@ import itertools
 import math
 import warnings
 from dataclasses import replace
-from decimal import Decimal, localcontext
+from decimal import Context, Decimal, localcontext
 
 import exact
 import exact_curve
@@ -39,6 +39,7 @@ from toyrd import (
     Source,
     alternate,
     bars_and_stripes,
+    cells,
     check,
     entropy,
     frontier,
@@ -779,7 +780,7 @@ def test_what_is_largest_is_never_above_its_bound():
     source = Source([0.5, 0.5], np.eye(2))
     for rate in np.linspace(0.02, 0.66, 20):
         found = identified(source, rate=rate).largest
-        with localcontext(prec=30):
+        with localcontext(Context(prec=30)):
             s = Decimal(found.bound)
             told = ((1 + s) * (1 + s).ln() + (1 - s) * (1 - s).ln()) / 2
         assert told >= Decimal(rate)
@@ -820,3 +821,19 @@ def test_the_width_of_stairs_is_the_greatest_rise_above_the_tangents():
     lower, upper = curve.bounds_at(np.nextafter(rates[1:], 0))
     assert upper.tolist() == D[:-1].tolist()
     assert curve.width == pytest.approx((upper - lower).max() / np.ptp(curve.D), rel=1e-9)
+
+
+def test_a_split_that_is_not_even_is_no_proven_optimum():
+    """Two latents carry log 2 at the most, and masses .6, .3, .1 fall short of that."""
+    p = [0.6, 0.3, 0.1]
+    solution = solve(p, beta=0.5, n_z=2)
+    assert solution.status is Status.LOCAL
+    assert solution.lower_bound == pytest.approx(entropy(p) - 0.5 * math.log(2), abs=1e-14)
+    assert solution.gap == pytest.approx(0.5 * (math.log(2) - entropy([0.6, 0.4])), abs=1e-14)
+
+
+def test_a_largest_information_is_not_proven_where_cells_run_out(monkeypatch):
+    source = toy_source(n_bins=6, means=(1.2, 3.8), widths=(0.8, 1), information=None)
+    assert identified(source, rate=0.3, measure="information").largest.proven
+    monkeypatch.setattr(cells, "MOST", 0)
+    assert not identified(source, rate=0.3, measure="information").largest.proven
