@@ -837,3 +837,13 @@ def test_a_largest_information_is_not_proven_where_cells_run_out(monkeypatch):
     assert identified(source, rate=0.3, measure="information").largest.proven
     monkeypatch.setattr(cells, "MOST", 0)
     assert not identified(source, rate=0.3, measure="information").largest.proven
+
+
+def test_at_no_price_a_badly_fitted_row_is_paid_for():
+    """D ≥ lower_bound of rows that fit each symbol exactly, 2.4e-11 below what is found."""
+    p, box = np.array([0, 0.5, 0, 0, 0, 0.5, 0]), {"means": (3 + 1e-6,) * 2, "widths": (0.5, 7)}
+    exactly, badly = (
+        solve(p, beta=0, decoder=family(7, **box)) for family in (GaussianDecoder, Blunt)
+    )
+    assert badly.D > exactly.D + 1e-11
+    assert badly.lower_bound <= exactly.D
