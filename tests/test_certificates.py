@@ -723,7 +723,7 @@ def test_rows_that_all_but_agree_are_not_proven_to_cost_a_bit():
     solution = solve(p, distortion=aim, decoder=Blunt(7, **box))
     assert best.R == 0
     assert aim > best.D
-    assert solution.status is not Status.CERTIFIED
+    assert solution.lower_bound <= best.R or solution.status is not Status.CERTIFIED
 
 
 # Each bound of a frontier alone
