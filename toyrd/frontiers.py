@@ -279,7 +279,10 @@ class Frontier(Pictured, checks.ReadOnly, Sequence[Solution]):
         the bound is that of D at rates up to R.
         """
         beta, first = np.unique(self.betas, return_index=True)
-        return beta, self.R[first], self.D[first], self.lower_bound[first]
+        bound = self.lower_bound[first]
+        priced = beta < np.inf
+        bound[priced] = majorant(beta[priced], bound[priced])
+        return beta, self.R[first], self.D[first], bound
 
     def _sloped(self, rate: Array) -> Array:
         """Return the greatest lower bound on D of all tangents but an upright one."""
@@ -315,15 +318,23 @@ class Frontier(Pictured, checks.ReadOnly, Sequence[Solution]):
         return R, self._sloped(R)
 
     def _widths(self) -> Array:
-        """Return the distance of each corner from the chord above it: no point is further from it.
+        """Return the distance of each chord from the tangents below it, at corners and points.
 
         In units of the ranges of R and D, so that the unit of cost does not matter.
         """
-        units = [[float(np.ptp(each)) or 1.0] for each in (self.R, self.D)]
-        points = np.stack(self._tangents[1:3]) / units
-        (run, rise), (x, y) = np.diff(points), np.stack(self._corners()) / units - points[:, :-1]
-        area, length = np.maximum(run * y - rise * x, 0.0), np.hypot(run, rise)
-        return np.asarray(area / np.where(length > 0, length, 1.0))
+        _, R, D, _ = self._tangents
+        units = [float(np.ptp(each)) or 1.0 for each in (R, D)]
+        run, rise = (
+            np.abs(np.diff(each)) / unit for each, unit in zip((R, D), units, strict=True)
+        )
+        rates, height = np.concatenate([self._corners()[0], R]), np.zeros(run.size)
+        above = np.maximum(self._upper(rates) - self._sloped(rates), 0.0) / units[1]
+        for side in ("left", "right"):  # a point lies on two chords
+            chord = np.searchsorted(-R, -rates, side) - 1
+            inside = (chord >= 0) & (chord < run.size)
+            np.maximum.at(height, chord[inside], above[inside])
+        length = np.hypot(run, rise)
+        return np.asarray(height * run / np.where(length > 0, length, 1.0))
 
 
 def frontier(
@@ -431,6 +442,18 @@ def frontier(
         sweep = Sweep(curve, run, chains, checks.as_callback(callback))
         points = sweep.placed(n, spacing) if betas is None else sweep.at(betas)
     return _announced(Frontier(tuple(points), curve))
+
+
+def majorant(x: Array, y: Array) -> Array:
+    """Return the least concave function of x above y: min D + βR is concave in β."""
+    kept = np.arange(x.size)
+    while True:
+        left, here, right = kept[:-2], kept[1:-1], kept[2:]
+        share = (x[here] - x[left]) / (x[right] - x[left])
+        low = y[here] < (1 - share) * y[left] + share * y[right]
+        if not low.any():
+            return np.interp(x, x[kept], y[kept]) if x.size else y
+        kept = np.delete(kept, 1 + np.flatnonzero(low))
 
 
 def _covered(name: str, value: ArrayLike, computed: Array) -> Array:
