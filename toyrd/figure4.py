@@ -215,7 +215,7 @@ def plot_image_columns(
     ax.set(xlim=(0, len(stacks)), ylim=(max(map(len, stacks)), 0))
     ax.spines[:].set_visible(False)
     for j, label in enumerate(labels):
-        ax.text(j + 0.5, -0.15, label, ha="center", va="bottom")
+        ax.annotate(label, (j + 0.5, 0), (0, 2), "data", "offset points", ha="center")
     return ax
 
 
