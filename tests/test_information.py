@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from problems import TOY
 from scipy.optimize import brentq
 
-from toyrd import cells, entropy, frontier, mutual_information, rate_distortion
+from toyrd import (
+    alternate,
+    cells,
+    entropy,
+    frontier,
+    mutual_information,
+    rate_distortion,
+    solve,
+)
 from toyrd.curve import Status
 from toyrd.family import FamilyCurve
 from toyrd.information import ClassDecoder, bottleneck
@@ -288,6 +296,23 @@ def test_a_joint_that_cannot_be_used_is_refused(joint, words):
 def test_a_target_out_of_reach_is_refused(targets, words):
     with pytest.raises(ValueError, match=words):
         bottleneck(CHANNEL, **targets)
+
+
+@pytest.mark.parametrize(
+    "option", [{"n_z": 2}, {"marginal": [0.5, 0.5]}, {"start": "smooth"}, {"start": np.eye(2)}]
+)
+def test_predictions_are_not_searched_locally(option):
+    """The alternation would take them for distributions of x."""
+    family = ClassDecoder(2 * CHANNEL)
+    with pytest.raises(ValueError, match=r"ClassDecoder\(.* leave out n_z, marginal and start"):
+        solve([0.5, 0.5], beta=0.3, decoder=family, **option)
+    with pytest.raises(ValueError, match="columns that are no distributions"):
+        alternate([0.5, 0.5], beta=0.3, decoder=family, **option)
+
+
+def test_a_frontier_of_predictions_finds_its_own_number():
+    with pytest.raises(ValueError, match="leave out n_z, marginal and start"):
+        frontier([0.5, 0.5], decoder=ClassDecoder(2 * CHANNEL), n_z=2)
 
 
 def test_rows_that_are_no_distributions_are_refused():

@@ -60,6 +60,11 @@ def curve_for(
         return TableCurve(p, price, decoder=own, marginal=fixed, tol=tol, max_iter=cap)
     if family is not None and start is None:
         return FamilyCurve(p, family, tol=tol, max_iter=cap)
+    if hasattr(table, "least"):
+        raise ValueError(
+            f"decoder {table!r} has columns that are no distributions, which are solved for any "
+            "number of latents and no marginal: leave out n_z, marginal and start"
+        )
     callback = checks.as_callback(callback)
     return LocalCurve(p, table, fixed, width, first, starts, generator, tol, cap, callback)
 
