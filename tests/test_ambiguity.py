@@ -11,10 +11,12 @@ from problems import TOY
 from scipy.optimize import brentq
 
 from toyrd import (
+    BernoulliDecoder,
     GaussianDecoder,
     Model,
     Source,
     ambiguity,
+    bars_and_stripes,
     entropy,
     mutual_information,
     toy_source,
@@ -225,6 +227,20 @@ def test_the_corner_of_the_toy():
     assert not found.unique
     for end in (found.least, found.largest):
         assert_optimal(TOY, end.model, end.value)
+
+
+def test_the_corner_of_the_images():
+    """The patterns are the least rate found, and a lossless code is the largest (9 s)."""
+    source = bars_and_stripes(3)
+    found = corner(source.p, BernoulliDecoder(source.images))
+    assert not found.least.proven  # c is searched above β = 1
+    assert 2.51463 <= found.least.bound <= found.least.value + 1e-9
+    assert found.least.value == pytest.approx(2.514712303282442, abs=1e-9)
+    assert found.fewest.m == pytest.approx(np.full(14, 1 / 14), abs=1e-6)
+    assert found.largest.proven
+    assert found.largest.bound == found.largest.value == entropy(source.p)
+    for end in (found.least, found.largest):
+        assert_optimal(source, end.model, end.value)
 
 
 @pytest.mark.parametrize("n", [1, 3])

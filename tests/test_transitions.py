@@ -7,7 +7,13 @@ import pytest
 from problems import BERGER, BINARY, ERASING, HALF, TOY, GeometricDecoder, geometric_source
 from scipy.optimize import brentq, minimize_scalar
 
-from toyrd import GaussianDecoder, frontier, rate_distortion
+from toyrd import (
+    BernoulliDecoder,
+    GaussianDecoder,
+    bars_and_stripes,
+    frontier,
+    rate_distortion,
+)
 from toyrd.family import FamilyCurve
 from toyrd.free import FreeCurve
 from toyrd.table import TableCurve
@@ -116,10 +122,23 @@ def test_without_a_change_there_is_none():
 
 
 def test_rows_of_the_toy_are_born():
-    """Theory §6: where one Gaussian row no longer does, and where two do not."""
-    answers = found(FamilyCurve(TOY.p, GaussianDecoder()), 2.5, 1.5, 1.1)
-    assert [one.beta for one in answers] == pytest.approx([1.215549041, 2.035168135], abs=1e-9)
+    """Theory §6: where one Gaussian row no longer does, where two do not, and so on."""
+    answers = found(FamilyCurve(TOY.p, GaussianDecoder()), 2.5, 1.5, 1.1, 1.01, 1.0045, 1.0035)
+    betas = [one.beta for one in answers]
+    assert betas[3:] == pytest.approx([1.215549041, 2.035168135], abs=1e-9)
+    assert betas[:3] == pytest.approx([1.004030811, 1.005746603, 1.018827081], abs=1e-6)
     assert all(one.born for one in answers)
+
+
+def test_rows_of_the_images_are_born_and_die():
+    """Theory §8: two blank images, twelve stripes at once, and the end of the flat row."""
+    source = bars_and_stripes(3)
+    curve = FamilyCurve(source.p, BernoulliDecoder(source.images))
+    (flat,), (stripes, blank) = found(curve, 1.3, 1.31), found(curve, 2.0, 2.027, 2.1)
+    assert flat.beta == pytest.approx(1.307081, abs=1e-6)
+    assert stripes.beta == pytest.approx(2.024898080, abs=1e-6)
+    assert blank.beta == pytest.approx(2.029688509, abs=1e-6)
+    assert [one.born for one in (flat, stripes, blank)] == [False, True, True]
 
 
 def test_a_row_is_born_where_c_reaches_one_elsewhere():

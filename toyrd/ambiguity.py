@@ -254,7 +254,7 @@ def _extreme(
 ) -> Extreme:
     """Return the model that mixes posteriors, with its value."""
     used = m > 0
-    m, d = m[used] / m.sum(), d[used]
+    m, d = m[used] / m[used].sum(), d[used]
     return Extreme(float(m @ value(d)), bound, proven, Model(p, posterior(m, d), d, m))
 
 
