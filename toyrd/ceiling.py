@@ -32,7 +32,6 @@ from . import (
 from .appendix_e import train_all
 from .checks import Array
 from .figure import PAGE, UNITS, figure_parser, figure_style, number, progress, run
-from .model import conditional
 
 GAUSSIAN, SQUARES, TRAINED = "Gaussian rows", "least (x − z)²", "Appendix E, trained"
 
@@ -90,8 +89,7 @@ def compute_ceiling(
     ValueError
         If the source has not two classes.
     """
-    told = conditional((source.p_z[:, None] * source.p_x_given_z).T, source.p_z)
-    best = frontier(source.p, decoder=ClassDecoder(told), spacing=5e-4)
+    best = frontier(source.p, decoder=ClassDecoder(source.p_z_given_x), spacing=5e-4)
     rates = np.linspace(0, WIDEST, 101)
     least_D, _ = best.bounds_at(rates)
     family = GaussianDecoder(source.p.size)
@@ -187,7 +185,8 @@ def _draw_ceiling(ax: Axes, shown: Ceiling) -> None:
     ax.plot(rates, top, color="black", lw=1.4, label="ceiling: the bottleneck")
     for name, curve in shown.curves.items():
         colour, dash, mark = STYLES[name]
-        ax.plot(*curve, dash, color=colour, marker=mark, ms=3.5, lw=1.2, label=name)
+        (line,) = ax.plot(*curve, dash, color=colour, marker=mark, ms=5, lw=1.2, label=name)
+        line.set_markerfacecolor("none")  # where curves meet, both marks are seen
     ax.plot(*shown.trained, "x", color="0.25", ms=5, mew=1, label=TRAINED)
     ax.plot(*shown.truth, "*", color="black", mfc="white", ms=10, mew=0.9, label="truth")
     ax.set(xlabel="rate R (nats)", ylabel="I(Z; Z*) (nats)", xlim=(0, WIDEST), ylim=(0, None))
