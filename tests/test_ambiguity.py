@@ -219,7 +219,7 @@ def test_the_corner_of_the_toy():
     """Theory §6: R_min from .499896 to .499924188, fits to at least 2.6123, never only one."""
     found = corner(TOY.p, GaussianDecoder())
     assert found.least.proven
-    assert 0.4991 <= found.least.bound <= 0.499924188 <= found.least.value + 1e-9
+    assert 0.499896 <= found.least.bound <= 0.499924188 <= found.least.value + 1e-9
     assert found.least.value <= 0.499926
     assert found.largest.value >= 2.6123
     assert pytest.approx(0.5, abs=1e-9) == found.fewest.R

@@ -43,11 +43,14 @@ SHARES = 1e-2 * 0.4 ** np.arange(16)
 OFF = 1e-7
 """What D + R may be above H where a programme starts, in nats."""
 
-NEAR_ONE = (1.01, 1.001, 1.000001)
+NEAR_ONE = (1.01, 1.001, 1.0001, 1.000001)
 """The β whose tangents bound the least rate of a perfect fit."""
 
 SHARPEST = 1e-11
 """Tolerance of these tangents, which β − 1 divides."""
+
+HIDDEN = {True: 1e-13, False: 1e-10}
+"""What rounding may hide in a proven tangent, and what a search may miss, in nats."""
 
 KNOWN = 2e-5
 """A rate this near its bound is not searched for a lower one, in nats."""
@@ -208,8 +211,8 @@ def corner(p: ArrayLike, decoder: SmoothFamily) -> Corner:
     bound, point, proven = 0.0, fewest, True
     for beta in NEAR_ONE:  # a perfect fit has H + (β − 1) R = D + βR, at or above any tangent
         point = curve.at(beta, point)
-        bound = max(bound, (point.lower_bound - curve.H) / (beta - 1))
         proven = proven and point.status is not Status.SEARCHED
+        bound = max(bound, (point.lower_bound - HIDDEN[proven] - curve.H) / (beta - 1))
     fits = PerfectFits(decoder, fewest, point.parameters, fixed=False)
     least, largest = Extreme(fewest.R, bound, proven, fewest.model), _lossless(curve)
     if fewest.R - bound > KNOWN:
