@@ -399,3 +399,15 @@ def test_a_model_that_rounding_empties_leaves_the_marginal_alone():
     m = np.array([1.0])
     found = quadratic(np.array([[8.18520226e-34]]), np.array([5.55e-17]), m)
     np.testing.assert_array_equal(found, m)
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.5, INF])
+@pytest.mark.parametrize("m", [[1.0, 0.0, 1e-310], [1.0, 1e-310, 1e-300], [1.0, 0.0, 5e-324]])
+def test_a_symbol_that_only_a_faint_latent_serves_is_measured(m, beta):
+    """D and R = Σ p Σ e log(e/m) ≥ I, all finite, where p/g overflows."""
+    p, cost = np.array([0.5, 0.5]), np.array([[0.0, 1.0, INF], [INF, INF, 0.25]])
+    D, R, told, F = Kernel(p, cost, beta).measure(np.array([m]))[0]
+    assert pytest.approx(0.125 + 0.5 * (m[1] > 0.5)) == D
+    assert pytest.approx(-0.5 * np.log(m[2]), rel=1e-12) == R
+    assert pytest.approx(np.log(2)) == told
+    assert pytest.approx(D + (beta * R if beta < INF else 0)) == F

@@ -27,6 +27,7 @@ from scipy.optimize import nnls
 from scipy.special import xlog1py
 
 from .checks import Array
+from .model import expectation, relative_entropy_terms, respond
 
 EPS = float(np.finfo(np.float64).eps)
 FAINT = 1e-290  # below it g is too near the denormals to divide by
@@ -88,8 +89,8 @@ class Kernel:
         table, cost, part = self.table.take(live, 1), self.cost.take(live, 1), m.take(live, 1)
         b = part @ table.T
         g = self.offset + b
-        if live.size < m.shape[1] and g.min() < FAINT:  # what suits a symbol best is all but dead
-            return Kernel(self.p, cost, self.beta).measure(part)
+        if g.min() < FAINT:
+            return np.array([self._stored(row) for row in m])
         weight, nats = self.p / g, self.nats(b)
         excess = np.maximum(weight @ table - (weight * b).sum(axis=1, keepdims=True), -1.0)
         waste = (part * (xlog1py(1 + excess, excess) - excess)).sum(axis=1)  # KL(e(z) ‖ m)
@@ -98,6 +99,14 @@ class Kernel:
         R = np.maximum(nats - (extra / self.price if self.price > 0 else 0.0), 0.0)
         F = self.base + (self.price * nats if self.beta < np.inf else extra)
         return np.array([self.base + extra, R, np.maximum(R - waste, 0.0), F]).T
+
+    def _stored(self, m: Array) -> tuple[float, float, float, float]:
+        """Return D, R, I and F from the encoder itself, as where g is too faint to divide by."""
+        e = respond(self.cost, m, self.beta)[0]
+        D = expectation(self.p[:, None] * e, self.cost)
+        terms = [relative_entropy_terms(e, q).sum(axis=1) for q in (m, self.p @ e)]
+        R, I = (float(self.p @ each) for each in terms)  # noqa: E741
+        return D, R, I, D + self.price * R
 
     def rounding(self, objective: float, live: int = 1) -> float:
         """Bound what rounding can hide in F and in β log max c, in the units of the cost.
