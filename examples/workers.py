@@ -3,7 +3,7 @@
 A process must start and import numpy and scipy, which takes most of a second, so workers lose on
 small problems. Here every point is a certified optimum over Gaussian decoder rows, for the paper's
 toy in more and more bins: work that grows, while little is sent. The last line says from which
-size on the workers were faster than the same sweep in order. Takes about a minute.
+size on the workers were faster than the same sweep in order. Takes about 40 s.
 
 Each process uses one thread for its matrices. By default it would use one for each processor;
 several processes then fight for the processors, and tables as small as these gain nothing.
