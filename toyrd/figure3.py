@@ -10,6 +10,7 @@ response. Tables are pairs, logarithms and themselves, e and d at [x, z]. Points
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -64,9 +65,12 @@ CLOSE = 0.01
 PROVEN, MET, SLACK = 1e-7, 1e-8, 1e-3
 """Gap of a proven optimum, gap at which a search rests, and loss at which a start is left."""
 
-MORE = 6
-"""How many times as many random starts free rows with a uniform marginal get: there the best way
-for symbols to share latents is like packing boxes."""
+PACKED = {"+-+": 8, "-+-": 24, "++-": 6}
+"""How many times as many random starts classes get in which symbols share latents like boxes are
+packed: at the first β and the last one below 1, from which sweeps spread what is found."""
+
+EXCHANGES = 500
+"""Of two symbols, tried to make a random coupling of x and z more telling."""
 
 FAINT = np.exp(-60.0)
 """Least probability of a start: from an exact zero no search could move."""
@@ -242,14 +246,17 @@ class ModelClass:
 
     def unpack(self, x: Array) -> dict[str, Array]:
         """Return the variables of a row by their names."""
-        parts = np.split(x, np.cumsum([np.prod(shape) for shape in self.shapes.values()])[:-1])
-        named = zip(self.shapes.items(), parts, strict=True)
-        return {name: part.reshape(shape) for (name, shape), part in named}
+        parts, end = {}, 0
+        for name, shape in self.shapes.items():
+            start, end = end, end + math.prod(shape)
+            parts[name] = x[start:end].reshape(shape)
+        return parts
 
     def tables(self, x: Array, beta: float) -> dict[str, Any]:
         """Return the pairs e, d and m at a β, the encoder's logits, and the variables."""
         data, t = self.data, dict[str, Any](self.unpack(x))
-        t["m"] = softmax(t.get("log_m", np.zeros(data.n_z)))
+        even = np.full(data.n_z, 1 / data.n_z)
+        t["m"] = softmax(t["log_m"]) if "log_m" in t else (np.log(even), even)
         if "theta" in t:
             log_d = data.family.log_rows(t["theta"]).T
             t["d"] = log_d, np.exp(log_d)
@@ -280,7 +287,7 @@ class ModelClass:
 
     def descend(self, x: Array, beta: float, steps: int = STEPS) -> tuple[Array, float]:
         """Go downhill by L-BFGS; return where it ends, and D + βR there."""
-        options = {"maxiter": steps, "ftol": 1e-12, "gtol": 1e-7, "maxcor": 20}
+        options = {"maxiter": steps, "ftol": 3e-10, "gtol": 1e-7, "maxcor": 20}
         way: dict[str, Any] = {"jac": True, "options": options}
         if "theta" in self.shapes:
             way["bounds"] = self.bounds
@@ -405,8 +412,16 @@ class Search:
     def _start(self, name: str, i: int) -> tuple[Array, float]:
         """Go a little way from every start, and on from the best of these ends."""
         one, beta, best = self.classes[name], self.betas[i], (np.zeros(0), np.inf)
-        for x in self._starts(name, i):
-            best = min(best, one.descend(x, beta, ROUGH), key=itemgetter(1))
+        for hint in self._hints(name, i):
+            x = one.member(hint)
+            if (end := one.descend(x, beta, ROUGH))[1] < best[1]:
+                best, root = end, x
+            if best[1] <= self._floor(name, i):
+                return best
+        # Free tables are moved among the hints, as couplings.
+        for _ in range(self._tries(name, i) if {"phi", "theta"} & one.shapes.keys() else 0):
+            near = one.jiggled(root, self.rng)
+            best = min(best, one.descend(near, beta, ROUGH), key=itemgetter(1))
             if best[1] <= self._floor(name, i):
                 return best
         return one.descend(best[0], beta)
@@ -424,13 +439,6 @@ class Search:
             if value < least:
                 self.found[name][i] = self._kept(name, i, x, value)
 
-    def _starts(self, name: str, i: int) -> Iterator[Array]:
-        """Yield starts: like other tables, from the nearest on, and near those by chance."""
-        one, hints = self.classes[name], [*self._hints(name, i)]
-        yield from map(one.member, hints)
-        for k in range(self.starts * (MORE if name == "-+-" else 1)):
-            yield one.jiggled(one.member(hints[k % len(hints)]), self.rng)
-
     def _hints(self, name: str, i: int) -> Iterator[Known]:
         """Yield tables: silent ones, other classes, rows that cover the family, couplings."""
         data, beta, free = self.data, self.betas[i], self.classes["+++"]
@@ -445,10 +453,26 @@ class Search:
             yield from self._covers(i, beta)
         if name[0] == "+" and beta <= 1:
             orders = [np.arange(data.p.size)]
-            for _ in range(2 * MORE * self.starts if name[1] == "+" else 0):
-                orders.append(self.rng.permutation(data.p.size))
+            if name == "++-":
+                orders += [self._packed() for _ in range(self._tries(name, i))]
             for order in orders:
                 yield free.tables(coupled(data.p, data.n_z, order).ravel(), beta)
+
+    def _tries(self, name: str, i: int) -> int:
+        """Return the number of random starts."""
+        edge = i == 0 or self.betas[i] < 1 <= min(self.betas[i + 1 :], default=np.inf)
+        return self.starts * (PACKED.get(name, 1) if edge else 1)
+
+    def _packed(self) -> NDArray[np.intp]:
+        """Return an order of x whose coupling tells much of x, by exchanges of two symbols."""
+        order, least = self.rng.permutation(self.data.p.size), np.inf
+        for pair in self.rng.integers(0, order.size, (EXCHANGES, 2)):
+            tried = order.copy()
+            tried[pair] = order[pair[::-1]]
+            log_e = coupled(self.data.p, self.data.n_z, tried)
+            if (waste := -float(self.data.p @ (np.exp(log_e) * log_e).sum(axis=1))) <= least:
+                order, least = tried, waste
+        return order
 
     def _covers(self, i: int, beta: float) -> Iterator[Known]:
         """Yield the cover if it fits, and rows, repeats allowed, that suit a uniform marginal."""
