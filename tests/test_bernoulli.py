@@ -333,7 +333,7 @@ def test_odds_of_another_size_or_nan_are_refused():
     family = BernoulliDecoder([[0, 0], [1, 1]])
     with pytest.raises(ValueError, match=r"parameters must have shape \(1, 2\)"):
         family.log_rows([[0.0]])
-    with pytest.raises(ValueError, match="parameters holds nan"):
+    with pytest.raises(ValueError, match=r"parameters\[0, 0\] is nan; log-odds are"):
         family.means([[np.nan, 0.0]])
 
 

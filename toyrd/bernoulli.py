@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
+from . import checks
 from .cells import Bound, as_masses, searched
-from .checks import Array, ReadOnly, as_array, as_count, as_distribution, as_rng, has_shape
+from .checks import Array, ReadOnly, as_array, as_count, as_distribution, has_shape, locked, refuse
 from .model import respond
 
 __all__ = ["BernoulliDecoder", "count_images"]
@@ -78,16 +79,16 @@ class BernoulliDecoder(ReadOnly):
 
     def __init__(self, images: ArrayLike) -> None:
         pictures = _as_pictures(images)
-        if len(_distinct(pictures)[0]) < len(pictures):
+        n, pixels = len(pictures), pictures[0].size
+        if len(_distinct(pictures)[0]) < n:
             raise ValueError(
                 "images holds an image more than once; merge them with count_images, "
                 "which returns the distinct images and their p"
             )
-        n, pixels = len(pictures), pictures[0].size
         # The ones at the end carry a row's constant, and the mass of a latent, in one product.
         self._pixels = np.ones((pixels + 1, n))
         self._pixels[:-1] = pictures.reshape(n, pixels).T
-        self._pixels.flags.writeable = False
+        locked(self._pixels)
         self._words = _as_words(pictures)
         self.images = self._pixels[:-1].T.reshape(pictures.shape)
         self.n_x = n + (n < 2**pixels)
@@ -115,9 +116,8 @@ class BernoulliDecoder(ReadOnly):
         """
         odds = self._as_odds(parameters)
         finite = np.isfinite(odds)
-        weights = np.empty((len(odds), len(self._pixels)))
-        weights[:, :-1] = np.where(finite, odds, 0)
-        weights[:, -1] = -np.logaddexp(0, np.where(finite, odds, -np.inf)).sum(axis=1)
+        constant = -np.logaddexp(0, np.where(finite, odds, -np.inf)).sum(axis=1)
+        weights = np.column_stack([np.where(finite, odds, 0), constant])
         rows = np.empty((len(odds), self.n_x))
         listed = rows[:, : len(self.images)]
         np.matmul(weights, self._pixels, out=listed)
@@ -266,11 +266,11 @@ class BernoulliDecoder(ReadOnly):
         if n > n_z:
             raise ValueError(f"seeds is {n}, but must be at most n_z, which is {n_z}")
         listed = len(self.images)
-        distances = _draw_seeds(self._pixels[:-1], p[:listed], n, as_rng(rng))
+        distances = _draw_seeds(self._pixels[:-1], p[:listed], n, checks.as_rng(rng))
         width = float(p[:listed] @ distances.min(axis=0))
-        even = np.full(n_z, 1 / n_z)
-        e = respond(distances[np.arange(n_z) % n].T, even, width)[0]
-        return np.vstack([e, np.tile(even, (self.n_x - listed, 1))])
+        cost = np.zeros((self.n_x, n_z))  # any other image is as near to all seeds
+        cost[:listed] = distances[np.arange(n_z) % n].T
+        return respond(cost, np.full(n_z, 1 / n_z), width)[0]
 
     def dictionary(self) -> Array:
         """Return log-odds to start from: an even row, and each image, for certain and less so."""
@@ -314,8 +314,8 @@ class BernoulliDecoder(ReadOnly):
     def _as_odds(self, parameters: ArrayLike) -> Array:
         odds = as_array("parameters", parameters, ndim=2)
         has_shape("parameters", odds, (len(odds), len(self._pixels) - 1))
-        if np.isnan(odds).any():
-            raise ValueError("parameters holds nan; log-odds are numbers, or +inf or -inf")
+        rule = "; log-odds are numbers, or +inf or -inf"
+        refuse("parameters", odds, np.isnan(odds), rule)
         return odds
 
     def _forbidden(self, odds: Array) -> NDArray[np.bool_]:
@@ -347,9 +347,8 @@ class BernoulliDecoder(ReadOnly):
 def _as_words(bits: NDArray[np.bool_]) -> NDArray[np.uint64]:
     """Pack the pixels of each image into words of 64 bits, at [word, x]."""
     packed = np.packbits(bits.reshape(len(bits), -1), axis=1)
-    padded = np.zeros((len(packed), -(-packed.shape[1] // 8) * 8), dtype=np.uint8)
-    padded[:, : packed.shape[1]] = packed
-    return np.ascontiguousarray(padded.view(np.uint64).T)
+    whole = np.pad(packed, ((0, 0), (0, -packed.shape[1] % 8)))
+    return np.ascontiguousarray(whole.view(np.uint64).T)
 
 
 def _log_rest(log_row: Array) -> float:
@@ -405,21 +404,14 @@ def _as_pictures(images: ArrayLike) -> NDArray[np.bool_]:
             f"but its shape is {array.shape}"
         )
     on = array == 1
-    bad = ~on & (array != 0)
-    if bad.any():
-        index = np.unravel_index(int(np.argmax(bad)), array.shape)
-        raise ValueError(
-            f"images[{', '.join(map(str, index))}] is {array[index]!s}, but a pixel is 0 or 1; "
-            "compare grey images with a threshold first"
-        )
+    rule = ", but a pixel is 0 or 1; compare grey images with a threshold first"
+    refuse("images", array, ~on & (array != 0), rule)
     return np.asarray(on)
 
 
 def _distinct(pictures: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the place of each distinct image's first appearance, and its count."""
-    packed = np.packbits(pictures.reshape(len(pictures), -1), axis=1)
-    _, first, counts = np.unique(packed, axis=0, return_index=True, return_counts=True)
-    return first, counts
+    return np.unique(_as_words(pictures), axis=1, return_index=True, return_counts=True)[1:]
 
 
 def _draw_seeds(pixels: Array, p: Array, n: int, rng: np.random.Generator) -> Array:

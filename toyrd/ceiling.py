@@ -11,34 +11,23 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from . import (
-    ClassDecoder,
-    GaussianDecoder,
-    Source,
-    empirical,
-    entropy,
-    frontier,
-    identified,
-    solve,
-    toy_source,
-)
+from . import ClassDecoder, GaussianDecoder, empirical, frontier, identified, solve
 from .appendix_e import train_all
 from .checks import Array
 from .figure import PAGE, UNITS, figure_parser, figure_style, number, progress, run
+from .model import Tables
+from .sources import Source, toy_source
 
 GAUSSIAN, SQUARES, TRAINED = "Gaussian rows", "least (x − z)²", "Appendix E, trained"
 
 STYLES = {GAUSSIAN: ("#0072B2", "-", "o"), SQUARES: ("#D55E00", "--", "s")}
-
-RATES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
-"""Rates up to the corner of the toy, from which on the Gaussian optimum is not unique."""
 
 WIDEST = 1.0
 """Largest rate drawn."""
@@ -53,7 +42,7 @@ class Ceiling(NamedTuple):
     ceiling: Array
     curves: Mapping[str, Array]
     trained: Array
-    truth: tuple[float, float]
+    truth: Array
     optima: tuple[float, float]
 
 
@@ -89,25 +78,22 @@ def compute_ceiling(
     ValueError
         If the source has not two classes.
     """
-    best = frontier(source.p, decoder=ClassDecoder(source.p_z_given_x), spacing=5e-4)
-    rates = np.linspace(0, WIDEST, 101)
-    least_D, _ = best.bounds_at(rates)
+    classes, rates = ClassDecoder(source.p_z_given_x), np.linspace(0, WIDEST, 101)
+    least_D, _ = frontier(source.p, decoder=classes, spacing=5e-4).bounds_at(rates)
+    ceiling = np.array([rates, classes.least(source.p) - least_D])  # by tangents: proven
+
+    def kept(models: Iterable[Tables]) -> Array:
+        return np.array([(one.R, source.latent_information(one.e)) for one in models]).T
+
     family = GaussianDecoder(source.p.size)
-    kept = {
-        GAUSSIAN: [(r, solve(source.p, rate=r, decoder=family).e) for r in RATES],
-        SQUARES: [(r, solve(source.p, rate=r).e) for r in np.linspace(0, WIDEST, 11)],
-    }
-    runs = train_all(source.p, restarts, rate=rate, rng=rng)
-    trained = [(one.R, source.latent_information(one.e)) for one in runs]
-    curves = {
-        name: np.array([(r, source.latent_information(e)) for r, e in points]).T
-        for name, points in kept.items()
-    }
-    truth = source.information, source.latent_information(source.true_model().e)
+    # From its corner on, at 0.5 for the toy, the Gaussian optimum is not unique.
+    gaussian = (solve(source.p, rate=r, decoder=family) for r in np.linspace(0, 0.5, 6))
+    squares = (solve(source.p, rate=r) for r in np.linspace(0, WIDEST, 11))
+    curves = {GAUSSIAN: kept(gaussian), SQUARES: kept(squares)}
+    trained = kept(train_all(source.p, restarts, rate=rate, rng=rng))
+    truth = kept([source.true_model()])[:, 0]
     ends = identified(source, rate=rate, measure="information")
-    optima = ends.least.value, ends.largest.value
-    ceiling = np.array([rates, entropy(source.p_z) - least_D])  # by tangents: proven
-    return Ceiling(rate, ceiling, curves, np.array(trained).T, truth, optima)
+    return Ceiling(rate, ceiling, curves, trained, truth, (ends.least.value, ends.largest.value))
 
 
 def compute_recovery(
@@ -236,7 +222,7 @@ def sentences(ceiling: Ceiling, recovery: Recovery) -> str:
         f"{SQUARES}: this choice among all optima tells {at[SQUARES]:.4f} nats.",
         f"{TRAINED}: {ceiling.trained.shape[1]} runs tell from {low:.4f} to {high:.4f} nats.",
     ]
-    first, last = f"{recovery.sizes[0]:,}", f"{recovery.sizes[-1]:,}"
+    first, *_, last = (f"{size:,}" for size in recovery.sizes)
     for name, values in recovery.values.items():
         middle = np.median(values, axis=0)
         said.append(
@@ -280,8 +266,7 @@ def _command(options: argparse.Namespace) -> tuple[Figure, str]:
     ceiling = compute_ceiling(source, restarts=options.restarts, rng=seed)
     with progress(options.draws * len(SIZES), "samples") as tell:
         recovery = compute_recovery(source, draws=options.draws, rng=seed, callback=tell)
-    figure = draw_ceiling(ceiling, recovery, width=options.width)
-    return figure, sentences(ceiling, recovery)
+    return draw_ceiling(ceiling, recovery, width=options.width), sentences(ceiling, recovery)
 
 
 if __name__ == "__main__":

@@ -118,8 +118,7 @@ class GaussianDecoder(ConcaveRows):
 
     def dictionary(self) -> Array:
         """Return a coarse cover of the box: rows less than half a width apart."""
-        rows = []
-        width = self.widths[1]
+        rows, width = [], self.widths[1]
         while True:
             count = int(np.ceil((self.means[1] - self.means[0]) / (0.4 * width))) + 1
             means = np.unique(np.linspace(*self.means, max(3, min(count, 4 * self.n_x))))
@@ -280,13 +279,10 @@ def _as_rows(parameters: ArrayLike) -> Array:
     """Return checked rows (mean, width)."""
     theta = as_array("parameters", parameters, ndim=2)
     has_shape("parameters", theta, (len(theta), 2))
-    bad = ~(np.isfinite(theta).all(axis=1) & (theta[:, 1] > 0))
-    if bad.any():
-        z = int(bad.argmax())
-        raise ValueError(
-            f"parameters[{z}] is {theta[z].tolist()}, but must be a mean and a width, both "
-            "finite, the width above 0"
-        )
+    rule = "must be a mean and a width, both finite, the width above 0"
+    bad = np.flatnonzero(~np.isfinite(theta).all(axis=1) | (theta[:, 1] <= 0))
+    if bad.size:
+        raise ValueError(f"parameters[{bad[0]}] is {theta[bad[0]].tolist()}, but {rule}")
     return theta
 
 

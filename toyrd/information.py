@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import expit, log_expit
 
 from .cells import Bound, ConcaveRows, searched
 from .checks import Array, as_distribution, as_table, frozen
@@ -75,31 +76,23 @@ class ClassDecoder(ConcaveRows):
 
     def predictions(self, parameters: Array) -> Array:
         """Return q(y), shape (n_z, k), for logits of shape (n_z, k − 1)."""
-        none = np.zeros((len(parameters), 1))
-        own = np.hstack([-np.logaddexp(0, -parameters), none])
-        passed = np.hstack([none, -np.logaddexp(0, parameters)]).cumsum(axis=1)
-        return np.asarray(np.exp(own + passed))
+        return np.asarray(np.exp(_log_predictions(parameters)))
 
     def log_rows(self, parameters: Array) -> Array:
         """Return Σ_y P(y|x) log q(y), shape (n_z, n_x)."""
-        own, after = self.y_given_x[:, :-1], self.left[:, 1:]
-        taken, passed = np.logaddexp(0, -parameters), np.logaddexp(0, parameters)
-        return np.asarray(-taken @ own.T - passed @ after.T)
+        return np.asarray(_log_predictions(parameters) @ self.y_given_x.T)
 
     def slopes(self, parameters: Array) -> Array:
         """Return the gradient of the log rows in the logits, shape (n_z, n_x, k − 1)."""
-        taken = np.exp(-np.logaddexp(0, -parameters))[:, None]
-        passed = np.exp(-np.logaddexp(0, parameters))[:, None]
-        return np.asarray(self.y_given_x[:, :-1] * passed - self.left[:, 1:] * taken)
+        odds, own, after = parameters[:, None], self.y_given_x[:, :-1], self.left[:, 1:]
+        return np.asarray(own * expit(-odds) - after * expit(odds))
 
     def fit(self, joint: Array, parameters: Array | None = None) -> Array:
         """Return the logits of q(y) = Σ_x joint[z, x] P(y|x) / mass, which give the least D."""
         mass = joint @ self.y_given_x
-        with np.errstate(divide="ignore"):
-            own, after = np.log(mass[:, :-1]), np.log(_left(mass)[:, 1:])
-        none = (own == -np.inf) & (after == -np.inf)
-        logits = np.where(none, 0.0, own) - np.where(none, 0.0, after)
-        return np.asarray(np.clip(logits, -FAR, FAR))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            logits = np.log(mass[:, :-1]) - np.log(_left(mass)[:, 1:])
+        return np.asarray(np.nan_to_num(logits).clip(-FAR, FAR))  # 0 where no mass is left
 
     def dictionary(self) -> Array:
         """Return a grid of the simplex."""
@@ -119,6 +112,13 @@ class ClassDecoder(ConcaveRows):
     def least(self, p: Array) -> float:
         """Return H(Y), as D + R ≥ H(Y|Z) + I(X; Z) ≥ H(Y)."""
         return entropy(p @ self.y_given_x)
+
+
+def _log_predictions(parameters: Array) -> Array:
+    """Return log q(y)."""
+    none = np.zeros((len(parameters), 1))
+    passed = np.hstack([none, log_expit(-parameters)]).cumsum(axis=1)
+    return np.asarray(np.hstack([log_expit(parameters), none]) + passed)
 
 
 def _left(mass: Array) -> Array:

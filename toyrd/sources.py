@@ -276,17 +276,14 @@ def toy_source(
 
     if information is None:
         return scaled(0.0)
-    return scaled(_factor(scaled, checks.as_number("information", information, low=0)))
+    aim = checks.as_number("information", information, low=0)
+    return scaled(_crossing(lambda log_factor: scaled(log_factor).information, aim))
 
 
-def _factor(scaled: Callable[[float], Source], information: float) -> float:
+def _crossing(reach: Callable[[float], float], information: float) -> float:
     """Return the logarithm of the factor on the widths that gives `information`."""
-
-    def excess(log_factor: float) -> float:
-        return scaled(log_factor).information - information
-
     grid = np.linspace(-6, 4, 41)
-    reached = np.array([scaled(log_factor).information for log_factor in grid])
+    reached = np.array([reach(log_factor) for log_factor in grid])
     crossings = np.flatnonzero((reached[:-1] >= information) & (reached[1:] <= information))
     if not crossings.size:
         raise ValueError(
@@ -294,8 +291,8 @@ def _factor(scaled: Callable[[float], Source], information: float) -> float:
             f"only {reached.min():.6g} to {reached.max():.6g} nats"
         )
     nearest = crossings[np.argmin(np.abs(grid[crossings]))]
-    bracket = grid[nearest], grid[nearest + 1]
-    return float(brentq(excess, *bracket, xtol=1e-15, rtol=1e-15))
+    low, high = grid[nearest : nearest + 2]
+    return float(brentq(lambda at: reach(at) - information, low, high, xtol=1e-15, rtol=1e-15))
 
 
 def empirical(p: ArrayLike, n: int, *, rng: Seed | None = None) -> Array:
