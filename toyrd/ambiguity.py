@@ -31,9 +31,6 @@ Value = Callable[[Array], Array]
 STARTS, MORE = 10, 300
 """Climbs after a programme; other rows with a gain that it hands on."""
 
-WAYS = ("highs-ds", "highs-ipm")
-"""To solve a programme: the second where rounding defeats the first."""
-
 SCALES, MOVES = 9, 8
 """Scales 1, ½, ¼, … of moves from a row in use; moves at each."""
 
@@ -43,20 +40,16 @@ SHARES = 1e-2 * 0.4 ** np.arange(16)
 OFF = 1e-7
 """What D + R may be above H where a programme starts, in nats."""
 
-NEAR_ONE = (1.01, 1.001, 1.0001, 1.000001)
-"""The β whose tangents bound the least rate of a perfect fit."""
-
-SHARPEST = 1e-11
-"""Tolerance of these tangents, which β − 1 divides."""
+NEAR_ONE, SHARPEST = (1.01, 1.001, 1.0001, 1.000001), 1e-11
+"""The β whose tangents bound the least rate of a perfect fit, and the tolerance of these
+tangents, which β − 1 divides."""
 
 HIDDEN = {True: 1e-13, False: 1e-10}
 """What rounding may hide in a proven tangent, and what a search may miss, in nats."""
 
-KNOWN = 2e-5
-"""A rate this near its bound is not searched for a lower one, in nats."""
-
-APART = 1e-9
-"""Rates of perfect fits that differ by more are not the same but for rounding."""
+KNOWN, APART = 2e-5, 1e-9
+"""A rate this near its bound is not searched for a lower one, and rates of perfect fits that
+differ by more are not the same but for rounding; in nats."""
 
 
 class Extreme(NamedTuple):
@@ -159,8 +152,8 @@ def identified(
     value = _value(source, measure)
     rate = as_number("rate", rate, low=0, high=entropy(source.p))
     if decoder is None:
-        ends = _least(source, rate, measure), _largest(source, rate, measure)
-        return Identified(measure, rate, *ends)
+        least, largest = _least(source, rate, measure), _largest(source, rate, measure)
+        return Identified(measure, rate, least, largest)
     curve = _curve(source.p, decoder)
     known = curve.meet(Target("rate", rate))
     off = known.D + known.R - curve.H
@@ -214,11 +207,10 @@ def corner(p: ArrayLike, decoder: SmoothFamily) -> Corner:
         proven = proven and point.status is not Status.SEARCHED
         bound = max(bound, (point.lower_bound - HIDDEN[proven] - curve.H) / (beta - 1))
     fits = PerfectFits(decoder, fewest, point.parameters, fixed=False)
-    least, largest = Extreme(fewest.R, bound, proven, fewest.model), _lossless(curve)
+    least = Extreme(fewest.R, bound, proven, fewest.model)
     if fewest.R - bound > KNOWN:
-        found = fits.least(fits.rates)
-        least = Extreme(found.value, bound, proven, found.model)
-    largest = largest or fits.largest(fits.rates)
+        least = fits.least(fits.rates)._replace(bound=bound, proven=proven)
+    largest = _lossless(curve) or fits.largest(fits.rates)
     unique = not least.value + APART < fewest.R < largest.value - APART
     return Corner(least, largest, fewest, unique)
 
@@ -325,7 +317,7 @@ class PerfectFits:
     def largest(self, value: Value) -> Extreme:
         """Return the perfect fit of largest Σ m v."""
         found = self.least(lambda rows: -value(rows))
-        return Extreme(-found.value, -found.bound, False, found.model)
+        return found._replace(value=-found.value, bound=-found.bound)
 
     def least(self, value: Value) -> Extreme:
         """Return the perfect fit of least Σ m v, or the known one where rounding prevents it."""
@@ -373,8 +365,8 @@ class PerfectFits:
 
     def _sums(self, rows: Array) -> Array:
         """Return what a programme sums of each row: d/p, and its KL where R is fixed."""
-        rate = [self.rates(rows)[:, None]] if self.fixed else []
-        return np.hstack([rows / self.known.p, *rate])
+        shares = rows / self.known.p
+        return np.column_stack([shares, self.rates(rows)]) if self.fixed else shares
 
     def _moved(self, theta: Array) -> Array:
         """Return rows near others, at distances of all scales."""
@@ -393,5 +385,6 @@ def _programme(cost: Array, sums: Array, aim: Array) -> Any:
     """Return the weights m ≥ 0 of least cost with Σ m sums = aim, as found, or None."""
     # Columns are so alike that presolving calls what is feasible infeasible, or gives up.
     options = SHARP | {"presolve": False}
-    tries = (linprog(cost, A_eq=sums.T, b_eq=aim, method=way, options=options) for way in WAYS)
+    ways = "highs-ds", "highs-ipm"  # the second where rounding defeats the first
+    tries = (linprog(cost, A_eq=sums.T, b_eq=aim, method=way, options=options) for way in ways)
     return next((found for found in tries if found.x is not None), None)

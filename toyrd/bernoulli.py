@@ -314,8 +314,7 @@ class BernoulliDecoder(ReadOnly):
     def _as_odds(self, parameters: ArrayLike) -> Array:
         odds = as_array("parameters", parameters, ndim=2)
         has_shape("parameters", odds, (len(odds), len(self._pixels) - 1))
-        rule = "; log-odds are numbers, or +inf or -inf"
-        refuse("parameters", odds, np.isnan(odds), rule)
+        refuse("parameters", odds, np.isnan(odds), "; log-odds are numbers, or +inf or -inf")
         return odds
 
     def _forbidden(self, odds: Array) -> NDArray[np.bool_]:

@@ -11,15 +11,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import cast
+from operator import attrgetter
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import brentq, linear_sum_assignment, minimize
 from scipy.special import logsumexp
 
-from .checks import Array, ReadOnly, locked
+from .checks import Array, ReadOnly, frozen
 from .curve import Curve, Solution
-from .family import FamilyCurve, Polish, SmoothFamily
+from .family import Polish, SmoothFamily
 from .table import TableCurve
 
 __all__ = ["Transition", "transitions"]
@@ -85,84 +86,83 @@ def transitions(curve: Curve, points: Iterable[Solution]) -> tuple[Transition, .
     >>> round(one.beta, 6), int(one.column[0]), one.born
     (0.555225, 0, True)
     """
-    if not isinstance(curve, TableCurve) and _family(curve) is None:
+    family = getattr(curve, "family", None)
+    if isinstance(curve, TableCurve):
+        family = Letters(curve.cost)
+    if not isinstance(family, Letters | SmoothFamily):
         raise ValueError(
             "transitions are those of a table, or of a family with a dictionary and slopes"
         )
-    inner = sorted((s for s in points if 0 < s.beta < np.inf), key=_beta)
-    found = [one for pair in pairwise(inner) for one in _between(curve, *pair)]
-    return tuple(sorted(found, key=_beta))
+    inner = sorted((s for s in points if 0 < s.beta < np.inf), key=attrgetter("beta"))
+    found = [one for pair in pairwise(inner) for one in _between(curve, family, *pair)]
+    return tuple(sorted(found, key=attrgetter("beta")))
 
 
-def _family(curve: Curve) -> SmoothFamily | None:
-    family = curve.family if isinstance(curve, FamilyCurve) else None
-    return family if isinstance(family, SmoothFamily) else None
+class Letters(NamedTuple):
+    """The letters of a table, as rows that cannot move: their parameters are their numbers."""
+
+    cost: Array
+
+    def log_rows(self, numbers: Array) -> Array:
+        """Return −cost at [z, x]."""
+        return np.asarray(-self.cost.T[numbers[:, 0].astype(int)])
 
 
-def _beta(one: Solution | Transition) -> float:
-    return one.beta
+Columns = SmoothFamily | Letters
 
 
-@dataclass(frozen=True, eq=False)
-class Branch:
-    """The optimum over some columns alone; a column is the parameters of a row, or its number."""
+class Branch(NamedTuple):
+    """The optimum over some columns alone, given by their parameters."""
 
-    curve: Curve
+    family: Columns
+    p: Array
     columns: Array
     m: Array
 
     @classmethod
-    def of(cls, curve: Curve, point: Solution) -> Branch:
+    def of(cls, family: Columns, point: Solution) -> Branch:
         """Return the branch of a point."""
         used = np.flatnonzero(point.m > LEAST)
-        letters = used[:, None].astype(np.float64)
-        rows = letters if _family(curve) is None else point.parameters[used]
-        return cls(curve, rows, point.m[used])
+        fixed = isinstance(family, Letters)
+        columns = used[:, None].astype(np.float64) if fixed else point.parameters[used]
+        return cls(family, point.p, columns, point.m[used])
 
     def log_rows(self, columns: Array) -> Array:
         """Return −cost at [z, x] over the symbols with p > 0."""
-        family, live = _family(self.curve), self.curve.p > 0
-        if family is None:
-            table = cast(TableCurve, self.curve).cost.T
-            return np.asarray(-table[np.ix_(columns[:, 0].astype(int), live)])
-        return family.log_rows(columns)[:, live]
+        return self.family.log_rows(columns)[:, self.p > 0]
 
     def at(self, beta: float) -> Branch:
         """Return the branch at another β."""
-        family, p, theta = _family(self.curve), self.curve.p, self.columns
-        m = TableCurve(p[p > 0], -self.log_rows(theta).T, tol=1e-14).at(beta).m
-        if family is not None:
+        cost, theta = -self.log_rows(self.columns).T, self.columns
+        m = TableCurve(self.p[self.p > 0], cost, tol=1e-14).at(beta).m
+        if not isinstance(self.family, Letters):
             start = np.maximum(m, LEAST), theta
-            (m, theta), _ = Polish(p, family, beta, *start).run(*start)
-        return Branch(self.curve, theta, m)
+            (m, theta), _ = Polish(self.p, self.family, beta, *start).run(*start)
+        return self._replace(columns=theta, m=m)
 
     def excess(self, column: Array, beta: float) -> tuple[float, Array]:
         """Return c − 1 at a letter, or at the top of c that a row climbs to, and the column there.
 
         Where it climbs to a row in use, at which c = 1, the largest curvature of c stands for it.
         """
-        family, live = _family(self.curve), self.curve.p > 0
+        family, live = self.family, self.p > 0
         log_g = logsumexp(self.log_rows(self.columns) / beta, b=self.m[:, None], axis=0)
-        log_weight = np.log(self.curve.p[live]) - log_g
+        log_weight = np.log(self.p[live]) - log_g
 
         def share(theta: Array) -> Array:
             return np.asarray(np.exp(log_weight + self.log_rows(theta[None])[0] / beta))
 
-        if family is None:
+        if isinstance(family, Letters):
             return float(share(column).sum() - 1), column
-        slopes = family.slopes
+        slopes, options = family.slopes, {"ftol": 0.0, "gtol": 1e-13}
 
         def slope(theta: Array) -> Array:
             return np.asarray(share(theta) @ slopes(theta[None])[0, live] / beta)
 
-        options = {"ftol": 0.0, "gtol": 1e-13}
-        top = minimize(
-            lambda theta: (-share(theta).sum(), -slope(theta)),
-            column,
-            jac=True,
-            bounds=family.box.T,
-            options=options,
-        ).x
+        def fall(theta: Array) -> tuple[float, Array]:
+            return -share(theta).sum(), -slope(theta)
+
+        top = minimize(fall, column, jac=True, bounds=family.box.T, options=options).x
         distance = self.distance(self.columns, top[None])[:, 0]
         if distance.min() > SAME:
             return float(share(top).sum() - 1), top
@@ -177,10 +177,10 @@ class Branch:
 
     def missing(self, other: Branch) -> Array:
         """Return the columns of another branch that this one lacks."""
-        if _family(self.curve) is not None:
-            pairs = linear_sum_assignment(self.distance(self.columns, other.columns))
-            return np.delete(other.columns, pairs[1], axis=0)
-        return np.setdiff1d(other.columns, self.columns)[:, None]
+        if isinstance(self.family, Letters):
+            return np.setdiff1d(other.columns, self.columns)[:, None]
+        pairs = linear_sum_assignment(self.distance(self.columns, other.columns))
+        return np.delete(other.columns, pairs[1], axis=0)
 
     def first(self, columns: Array, near: float, far: float) -> tuple[float, Array] | None:
         """Return the β nearest to `near` at which one of the columns reaches c = 1, and that."""
@@ -196,22 +196,22 @@ class Branch:
         return found
 
 
-def _between(curve: Curve, low: Solution, high: Solution) -> list[Transition]:
+def _between(curve: Curve, family: Columns, low: Solution, high: Solution) -> list[Transition]:
     """Return the transitions between two points, seen from the one with fewer columns."""
-    ends = [(point, Branch.of(curve, point)) for point in (low, high)]
+    ends = [(point, Branch.of(family, point)) for point in (low, high)]
     (here, few), (there, many) = sorted(ends, key=lambda end: end[1].m.size)
     new = few.missing(many)
     if not len(new):
         return []
     if high.beta - low.beta <= NARROW * high.beta:
-        return [Transition((low.beta + high.beta) / 2, locked(new[0].copy()), there is low)]
+        return [Transition((low.beta + high.beta) / 2, frozen(new[0]), there is low)]
     found = few.first(new, here.beta, there.beta)
     if found is None:
         middle = curve.at(float(np.sqrt(low.beta * high.beta)), low)
-        return _between(curve, low, middle) + _between(curve, middle, high)
+        return _between(curve, family, low, middle) + _between(curve, family, middle, high)
     beta, column = found
-    one = Transition(beta, locked(column.copy()), there is low)
+    one = Transition(beta, frozen(column), there is low)
     if len(new) == 1:
         return [one]
     beyond = curve.at(beta + BEYOND * (there.beta - beta), there)
-    return [one, *_between(curve, *sorted([beyond, there], key=_beta))]
+    return [one, *_between(curve, family, *sorted([beyond, there], key=attrgetter("beta")))]
