@@ -16,12 +16,12 @@ from scipy.optimize import linprog, minimize
 from scipy.special import rel_entr
 
 from .checks import Array, as_distribution, as_number, one_of
-from .curve import Solution, Status, Target
+from .curve import Curve, Solution, Status, Target
 from .family import FamilyCurve, SmoothFamily
-from .information import bottleneck
+from .information import ClassDecoder
 from .model import Model, best_decoder, best_marginal, entropy, posterior
 from .sources import Source
-from .table import SHARP, rate_distortion
+from .table import SHARP, TableCurve
 
 __all__ = ["Corner", "Extreme", "Identified", "corner", "identified"]
 
@@ -260,17 +260,13 @@ def _largest(source: Source, rate: float, measure: Measure) -> Extreme:
     two are enough, and the separation is minus a distortion. Where even all that can be told
     leaves rate over, z is x itself at times.
     """
-    lean, joint = _lean(source), source.p[:, None] * source.p_z_given_x
-
-    def best(**target: Any) -> Solution:
-        if measure == "information":
-            return bottleneck(joint, **target)
-        return rate_distortion(source.p, np.stack([-lean, lean], axis=1), **target)
-
-    found = best(beta=0.0)
-    found = best(rate=rate) if rate < found.R else found
-    most = entropy(source.p_z) if measure == "information" else 0.0
-    p, told = source.p, found.I
+    p, lean, most = source.p, _lean(source), 0.0
+    curve: Curve = TableCurve(p, np.stack([-lean, lean], axis=1))
+    if measure == "information":
+        curve, most = FamilyCurve(p, ClassDecoder(source.p_z_given_x)), entropy(source.p_z)
+    found = curve.at(0.0)
+    found = curve.meet(Target("rate", rate)) if rate < found.R else found
+    told = found.I
     share = (rate - told) / (entropy(p) - told) if rate > told else 0.0
     m = np.append((1 - share) * best_marginal(p, found.e), share * p)
     d = np.vstack([best_decoder(p, found.e), np.eye(p.size)])
@@ -309,6 +305,7 @@ class PerfectFits:
         self.family, self.known, self.fixed = family, known, fixed
         first = np.concatenate([known.parameters, near])
         self.base = np.concatenate([first, self._moved(first), family.dictionary()])
+        self.aim = known.m @ self._sums(known.d)  # of every perfect fit
 
     def rates(self, rows: Array) -> Array:
         """Return KL(d ‖ p) of rows, of which the rate is the mean."""
@@ -323,7 +320,7 @@ class PerfectFits:
         """Return the perfect fit of least Σ m v, or the known one where rounding prevents it."""
         theta, bound = self._columns(value)
         rows = self._rows(theta)
-        found = _programme(value(rows), self._sums(rows), self._aim)
+        found = _programme(value(rows), self._sums(rows), self.aim)
         m, d = (self.known.m, self.known.d) if found is None else (found.x, rows)
         return _extreme(self.known.p, m, d, value, bound)
 
@@ -339,7 +336,7 @@ class PerfectFits:
             rows = self._rows(theta)
             return np.asarray(self._sums(rows) @ prices - value(rows))
 
-        aim, middle = self._aim, self._sums(self._rows(theta)).mean(axis=0)
+        aim, middle = self.aim, self._sums(self._rows(theta)).mean(axis=0)
         for share in SHARES:
             rows = self._rows(theta)
             found = _programme(value(rows), self._sums(rows), aim + share * (middle - aim))
@@ -354,11 +351,6 @@ class PerfectFits:
             more = best[: min(MORE, np.count_nonzero(gains > 0))]
             theta = np.concatenate([self.base, used, tops, more])
         return theta, bound
-
-    @property
-    def _aim(self) -> Array:
-        """What the sums of a perfect fit are."""
-        return np.asarray(self.known.m @ self._sums(self.known.d))
 
     def _rows(self, theta: Array) -> Array:
         return np.exp(self.family.log_rows(theta))

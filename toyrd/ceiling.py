@@ -171,8 +171,8 @@ def _draw_ceiling(ax: Axes, shown: Ceiling) -> None:
     ax.plot(rates, top, color="black", lw=1.4, label="ceiling: the bottleneck")
     for name, curve in shown.curves.items():
         colour, dash, mark = STYLES[name]
-        (line,) = ax.plot(*curve, dash, color=colour, marker=mark, ms=5, lw=1.2, label=name)
-        line.set_markerfacecolor("none")  # where curves meet, both marks are seen
+        # Marks are open, so that both are seen where curves meet.
+        ax.plot(*curve, dash + mark, color=colour, mfc="none", ms=5, lw=1.2, label=name)
     ax.plot(*shown.trained, "x", color="0.25", ms=5, mew=1, label=TRAINED)
     ax.plot(*shown.truth, "*", color="black", mfc="white", ms=10, mew=0.9, label="truth")
     ax.set(xlabel="rate R (nats)", ylabel="I(Z; Z*) (nats)", xlim=(0, WIDEST), ylim=(0, None))
@@ -187,11 +187,10 @@ def _draw_recovery(ax: Axes, shown: Recovery) -> None:
         colour, dash, mark = STYLES[name]
         low, middle, high = np.quantile(values, [0.1, 0.5, 0.9], axis=0)
         ax.fill_between(shown.sizes, low, high, color=colour, alpha=0.22, lw=0)
-        ax.plot(shown.sizes, middle, dash, marker=mark, color=colour, ms=3.5, lw=1.2, label=name)
-    ax.set_xscale("log")
+        ax.plot(shown.sizes, middle, dash + mark, color=colour, ms=3.5, lw=1.2, label=name)
+    ax.set(xscale="log", xlabel="samples", ylabel="separation of the true classes")
     ax.set_xticks(shown.sizes, [f"{size:,}" for size in shown.sizes])
     ax.minorticks_off()
-    ax.set(xlabel="samples", ylabel="separation of the true classes")
     ax.set_ylim(None, shown.truth + 0.04)
     ax.set_title("(b) recovered at a target rate", loc="left", fontweight="bold")
     ax.legend(loc="lower right", frameon=False)

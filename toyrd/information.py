@@ -26,9 +26,6 @@ PROVEN, MOST = 4, 8
 FAR = 36.0
 """Largest logit: what lies beyond is better by 1e-15 nats at the most, as e⁻³⁶ is 2e-16."""
 
-GRID = 200
-"""Predictions in the grid, about."""
-
 
 class ClassDecoder(ConcaveRows):
     r"""Columns for the information bottleneck: each latent predicts the class, by any q(y).
@@ -95,8 +92,8 @@ class ClassDecoder(ConcaveRows):
         return np.asarray(np.nan_to_num(logits).clip(-FAR, FAR))  # 0 where no mass is left
 
     def dictionary(self) -> Array:
-        """Return a grid of the simplex."""
-        n = round(GRID ** (1 / (self.k - 1)))
+        """Return a grid of the simplex, of about 200 predictions."""
+        n = round(200 ** (1 / (self.k - 1)))
         sticks = (np.arange(n) + 0.5) / n
         logits = np.log(sticks / sticks[::-1])
         return np.stack(np.meshgrid(*[logits] * (self.k - 1)), axis=-1).reshape(-1, self.k - 1)
