@@ -77,9 +77,8 @@ class GaussianDecoder(ConcaveRows):
         widths: ArrayLike | None = None,
     ) -> None:
         self.n_x = as_count("n_bins", n_bins)
-        every = (-0.5, self.n_x - 0.5), (0.25, self.n_x)
-        self.means = _interval("means", every[0] if means is None else means, -FAR)
-        self.widths = _interval("widths", every[1] if widths is None else widths, 1 / FAR)
+        self.means = _interval("means", (-0.5, self.n_x - 0.5) if means is None else means, -FAR)
+        self.widths = _interval("widths", (0.25, self.n_x) if widths is None else widths, 1 / FAR)
         self.box = frozen(np.array([self.means, self.widths]).T)
 
     def __repr__(self) -> str:
