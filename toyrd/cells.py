@@ -100,12 +100,10 @@ class ConcaveRows(ABC):
     @abstractmethod
     def log_rows(self, parameters: Array) -> Array:
         """Return ℓ, shape (n_z, n_x), for parameters of shape (n_z, k)."""
-        ...
 
     @abstractmethod
     def slopes(self, parameters: Array) -> Array:
         """Return the gradient of ℓ in the parameters, shape (n_z, n_x, k)."""
-        ...
 
     def move(self, origin: Array, parameters: Array) -> Array:
         """Return how far parameters lie from an origin, in coordinates in which ℓ is concave."""

@@ -315,12 +315,10 @@ class Curve(ABC):
     @abstractmethod
     def at(self, beta: float, start: Solution | None = None) -> Solution:
         """Return the optimum at β, warm from another point."""
-        ...
 
     @abstractmethod
     def meet(self, target: Target) -> Solution:
         """Return the optimum at a rate or a distortion."""
-        ...
 
     def solve(self, target: Target) -> Solution:
         """Return the answer to a target, and warn once if it is not final."""

@@ -67,15 +67,12 @@ class DecoderFamily(Protocol):
     @property
     def n_x(self) -> int:
         """Number of symbols."""
-        ...
 
     def log_rows(self, parameters: Array) -> Array:
         """Return log d(x|z), shape (n_z, n_x), for parameters of shape (n_z, k)."""
-        ...
 
     def fit(self, joint: Array, parameters: Array | None) -> Array:
         """Return the parameters that maximise Σ joint[z, x] log d(x|z), from a guess or None."""
-        ...
 
 
 @runtime_checkable
@@ -84,7 +81,6 @@ class GlobalFamily(DecoderFamily, Protocol):
 
     def dictionary(self) -> Array:
         """Return rows of parameters that cover the family coarsely, shape (n, k)."""
-        ...
 
 
 @runtime_checkable
@@ -94,14 +90,13 @@ class SmoothFamily(GlobalFamily, Protocol):
     @property
     def box(self) -> Array:
         """Lowest and highest parameters, shape (2, k)."""
-        ...
 
     def slopes(self, parameters: Array) -> Array:
         """Return the gradient of log d(x|z) in the parameters, shape (n_z, n_x, k)."""
-        ...
 
 
 Decoder = ArrayLike | DecoderFamily | None
+Mixture = tuple[Array, Array]  # weights m, and θ of the rows
 
 
 def as_decoder(decoder: Decoder, p: Array) -> Array | DecoderFamily | None:
@@ -210,14 +205,14 @@ class FamilyCurve(Curve):
         worse = fewer.objective > found.objective + 0.1 * self.tol
         return found if missed or worse else fewer
 
-    def _cost(self, theta: Array) -> Array:
-        """Return −log d of rows, at [x, z]."""
-        return np.ascontiguousarray(-self.family.log_rows(theta).T)
+    def _table(self, theta: Array) -> TableCurve:
+        """Return the curve of these rows alone."""
+        cost = np.ascontiguousarray(-self.family.log_rows(theta).T)
+        return TableCurve(self.p, cost, tol=min(self.tol, SHARPER))
 
     def _over_table(self, target: Target, theta: Array, guess: float | None = None) -> Solution:
         """Return the answer over these rows alone, without those that it does not use."""
-        cost = self._cost(theta)
-        curve = TableCurve(self.p, cost, tol=min(self.tol, SHARPER))
+        curve = self._table(theta)
         if target.name == "beta":
             return self._with_rows(curve.at(target.value), theta)
         point = curve.nearest(target, guess=guess)
@@ -268,7 +263,7 @@ class FamilyCurve(Curve):
         for last in sorted(np.argsort(-falls)[:TRIES]):
             start = near.m[order[: last + 1]], near.parameters[order[: last + 1]]
             (m, theta), _ = Polish(self.p, self.family, 1.0, *start).run(*start)
-            point = TableCurve(self.p, self._cost(theta)).evaluate(1.0, m)
+            point = self._table(theta).evaluate(1.0, m)
             if point.objective - self.H <= PERFECT:
                 return self._with_rows(point, theta)
         return None
@@ -355,7 +350,7 @@ class Polish:
         log_rows = family.log_rows(theta)[:, self.live]
         self.floor = beta * logsumexp(log_rows / beta, b=m[:, None], axis=0)
 
-    def run(self, m: Array, theta: Array) -> tuple[tuple[Array, Array], float]:
+    def run(self, m: Array, theta: Array) -> tuple[Mixture, float]:
         """Return (m, θ) at a local minimum, with G.
 
         Where G no longer tells, whole steps go on while each lowers the gain.
@@ -408,14 +403,12 @@ class Polish:
         top[np.abs(top) < SAFE] = 0.0
         return top, np.exp(table - top)
 
-    def _moved(self, m: Array, theta: Array, step: Array) -> tuple[Array, Array]:
+    def _moved(self, m: Array, theta: Array, step: Array) -> Mixture:
         """Return (m, θ) after a step, kept in the box and m above 0."""
         moved = np.clip(theta + step[:, 1:], self.low, self.high)
         return np.maximum(m + step[:, 0], 0.01 * m), moved
 
-    def _search(
-        self, here: tuple[Array, Array], step: Array, value: float
-    ) -> tuple[tuple[Array, Array], float]:
+    def _search(self, here: Mixture, step: Array, value: float) -> tuple[Mixture, float]:
         """Return the first of the steps 1, ½, ¼, … that lowers G, or the last of them."""
         for share in 0.5 ** np.arange(30):
             moved = self._moved(*here, share * step)
@@ -465,10 +458,9 @@ class Polish:
         held = ((theta <= self.low) & (slope >= 0)) | ((theta >= self.high) & (slope <= 0))
         free = np.flatnonzero(~np.concatenate([np.zeros((m.size, 1), bool), held], axis=1).ravel())
         scale, step = scale.ravel(), np.zeros(scale.size)
+        scaled = (scale[:, None] * hessian * scale)[np.ix_(free, free)]
         try:
-            values, vectors = np.linalg.eigh(
-                (scale[:, None] * hessian * scale)[np.ix_(free, free)]
-            )
+            values, vectors = np.linalg.eigh(scaled)
         except np.linalg.LinAlgError:  # rounding has spoilt the model: stay
             return step.reshape(m.size, -1), np.inf
         size = np.maximum(np.abs(values), 1e-12 * np.abs(values).max() + 1e-300)
