@@ -126,9 +126,8 @@ def as_cost(name: str, value: ArrayLike, p: Array) -> Array:
         rule = f"{name} must have one row for each of the {p.size} symbols of p"
         raise ValueError(f"{rule}, but its shape is {array.shape}")
     no_nan(name, array)
-    refuse(
-        name, array, array == -np.inf, ": a cost may be inf, which forbids a pair, but not -inf"
-    )
+    rule = ": a cost may be inf, which forbids a pair, but not -inf"
+    refuse(name, array, array == -np.inf, rule)
     least = array.min(axis=1)
     stuck = (least == np.inf) & (p > 0)
     refuse(name, least, stuck, " everywhere: a symbol with p > 0 needs an allowed pair")

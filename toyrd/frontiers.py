@@ -207,9 +207,8 @@ class Frontier(Pictured, checks.ReadOnly, Sequence[Solution]):
             If a rate is negative or not finite.
         """
         rates = checks.as_array("rate", rate)
-        checks.refuse(
-            "rate", rates, ~(rates >= 0) | np.isinf(rates), ", but must be finite and ≥ 0"
-        )
+        bad = ~((rates >= 0) & (rates < np.inf))
+        checks.refuse("rate", rates, bad, ", but must be finite and ≥ 0")
         return _plain(self._lower(rates)), _plain(self._upper(rates))
 
     def distortion_at(self, rate: ArrayLike) -> Any:
@@ -323,10 +322,8 @@ class Frontier(Pictured, checks.ReadOnly, Sequence[Solution]):
         In units of the ranges of R and D, so that the unit of cost does not matter.
         """
         _, R, D, _ = self._tangents
-        units = [float(np.ptp(each)) or 1.0 for each in (R, D)]
-        run, rise = (
-            np.abs(np.diff(each)) / unit for each, unit in zip((R, D), units, strict=True)
-        )
+        units = np.array([[np.ptp(R) or 1.0], [np.ptp(D) or 1.0]])
+        run, rise = np.abs(np.diff([R, D])) / units
         rates, height = np.concatenate([self._corners()[0], R]), np.zeros(run.size)
         above = np.maximum(self._upper(rates) - self._sloped(rates), 0.0) / units[1]
         for side in ("left", "right"):  # a point lies on two chords
