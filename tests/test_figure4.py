@@ -87,8 +87,9 @@ def test_pictures_that_are_not_pictures_are_refused():
 
 
 @pytest.mark.parametrize("width", [6.25, 6.75])
-def test_every_text_can_be_read_and_every_number_is_there(columns, width):
-    shown = [one for one in columns for _ in range(3)]
+@pytest.mark.parametrize("times", [1, 3])
+def test_every_text_can_be_read_and_every_number_is_there(columns, width, times):
+    shown = [one for one in columns for _ in range(times)]
     figure = figure4.draw_columns(shown, SOURCE.images[INPUTS], about="Bars.", width=width)
     assert figure.get_figwidth() == width
     assert_legible(figure)

@@ -278,7 +278,7 @@ def draw_columns(
 
 def _write(ax: Axes, title: str, lines: Sequence[str], x: float, ha: str) -> None:
     """Write a title above the axes' labels, and lines below the axes."""
-    ax.annotate(title, (0.5, 1), (0, 12), *UNITS, ha="center")
+    ax.annotate(title, (0.5, 1), (0, 12), *UNITS, ha="center", fontsize=7)
     ax.annotate("\n".join(lines), (x, 0), (0, -4), *UNITS, ha=ha, va="top", linespacing=1.3)
 
 
