@@ -62,6 +62,7 @@ class Run:
         joint = self.e.T * self.p
         R = self._rate(joint, log_g)
         self.mass = joint.sum(axis=1)
+        del self.cost  # before there is a new one: tables may be large
         self.cost, self.parameters = curve.decode(joint, self.parameters)
         D = expectation(joint, self.cost.T)
         waste = float(relative_entropy_terms(self.mass, self.m).sum())
@@ -73,7 +74,7 @@ class Run:
         if not COARSE <= self.beta < np.inf:
             rows = relative_entropy_terms(self.e[live], self.m).sum(axis=1)
             return max(0.0, float(p[live] @ rows))
-        floor = self.cost[live].min(axis=1, where=self.m > 0, initial=np.inf)
+        floor = self.cost.min(axis=1, where=self.m > 0, initial=np.inf)[live]
         spent = expectation(joint, self.cost.T) - float(p[live] @ floor)
         return max(0.0, -float(p[live] @ log_g[live]) - spent / self.beta)
 
@@ -106,11 +107,12 @@ class Run:
         if decoder is None or isinstance(decoder, np.ndarray):
             d = model.posterior(p, self.e) if decoder is None else decoder
             return Model._of(p, self.e, d, self.m)
-        d = np.exp(-self.cost.T)
+        d = np.negative(self.cost.T)
+        np.exp(d, out=d)
         # Where p e underflows, the fit did not see it, and may forbid what costs nothing.
-        faint = (d == 0) & (p > 0) & (self.e.T > 0)
-        faint &= np.isfinite(self.cost.T) | (p * self.e.T == 0)
-        d[faint] = model.SMALLEST
+        z, x = np.nonzero((d == 0) & (p > 0) & (self.e.T > 0))
+        faint = np.isfinite(self.cost[x, z]) | (p[x] * self.e[x, z] == 0)
+        d[z[faint], x[faint]] = model.SMALLEST
         return Model._of(p, self.e, d, self.m)
 
     @cached_property
