@@ -189,6 +189,14 @@ def test_just_above_the_least_target_the_gap_is_still_an_upper_bound(name, offse
     assert solution.gap >= solution.objective - best - 1e-15
 
 
+def test_the_largest_costs_have_a_least_rate():
+    """Costs of 1e306, some of them forbidden, have the answer of costs of 1 in another unit."""
+    cost = np.array([[0, INF, 1], [INF, 0, 1], [1, 1, INF]])
+    one, other = (rate_distortion([0.3, 0.3, 0.4], scale * cost, beta=INF) for scale in (1, 1e306))
+    assert pytest.approx(other.R, abs=1e-14) == one.R
+    assert pytest.approx(other.D / 1e306, abs=1e-14) == one.D
+
+
 @pytest.mark.parametrize("k", [1e-240, 1e-100, 1e-20])
 def test_the_bracket_does_not_jump_over_the_root(k):
     """R is met where it lies between β of order k and β of order 1."""

@@ -303,8 +303,9 @@ def projected(S: Array, root: Array, m: Array) -> Array:
     As the sum is held, S y − √p = (S − √p 1ᵀ) y, and the least |(S − √p 1ᵀ) y|² + (Σy − 1)² lies
     on the same ray. Compiled, but less sharp than `quadratic`; where it fails, y is m.
     """
-    table, aim = np.empty((root.size + 1, S.shape[1])), np.zeros(root.size + 1)
-    table[:-1], table[-1], aim[-1] = S - root[:, None], 1.0, 1.0
+    table, aim = np.ones((root.size + 1, S.shape[1])), np.zeros(root.size + 1)
+    np.subtract(S, root[:, None], out=table[:-1])
+    aim[-1] = 1.0
     try:
         y = nnls(table, aim)[0]
     except RuntimeError:

@@ -19,6 +19,7 @@ from scipy.optimize import brentq, linprog
 from scipy.special import logsumexp
 
 from .checks import (
+    LARGEST_COST,
     Array,
     as_cost,
     as_count,
@@ -157,7 +158,7 @@ class TableCurve(Curve):
         unit = float(np.abs(self.live_cost[np.isfinite(self.live_cost)]).max()) or 1.0
         least = kernel.base
         if not stopped:
-            tangent = self.from_marginal(FAR * unit, point.m)
+            tangent = self.from_marginal(min(FAR * unit, LARGEST_COST), point.m)
             least = max(least, tangent.lower_bound - tangent.beta * point.R)
         gap = point.gap + max(0.0, point.D - least)
         return replace(point, gap=gap, lower_bound=point.D - gap)
