@@ -1,4 +1,4 @@
-"""Figure 3: simple and complex encoders, decoders and marginals, on toy and images (25 s).
+"""Figure 3: simple and complex encoders, decoders and marginals, on toy and images (20 s).
 
 Notation: a class is named by three signs, for encoder, decoder and marginal: - is simple, + is
 free. A simple encoder is e ∝ exp(−(w_z·x − b_z)²), a simple decoder has rows of a family with
@@ -783,7 +783,7 @@ HELP = """Draw eight model classes on the toy and on images, as in Figure 3 of t
 
 A class is named by three signs, for encoder, decoder and marginal: - is simple, + is any table.
 The best model of each is searched at every beta, and proven where theory allows. Takes about
-25 seconds."""
+20 seconds."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
