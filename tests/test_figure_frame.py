@@ -10,6 +10,7 @@ import matplotlib as mpl
 import pytest
 from matplotlib.figure import Figure
 
+import toyrd
 from toyrd import __main__
 from toyrd.figure import (
     figure_parser,
@@ -244,3 +245,8 @@ def test_progress_is_shown_on_a_terminal_and_gone_afterwards(monkeypatch, instal
     shown = terminal.getvalue()
     assert ("betas" in shown) is installed
     assert shown.endswith("\r") is installed
+
+
+def test_completion_lists_what_a_user_calls_and_no_module_behind_it():
+    assert {"solve", "frontier", "__version__"} <= set(dir(toyrd))
+    assert not {"kernel", "checks", "curve"} & set(dir(toyrd))

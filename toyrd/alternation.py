@@ -131,10 +131,9 @@ class Run:
         if self.best is None:
             return anything
         known, beta = target.restate(self.best).lower_bound, self.best.beta
-        if target.name == "rate" and target.value < R:
-            known -= beta * (R - target.value)
-        if target.name == "distortion" and target.value < D:
-            known -= (D - target.value) * (1 / (beta or 1e-300))
+        over = max(0.0, (R if target.name == "rate" else D) - target.value)
+        price = {"beta": 0.0, "rate": beta, "distortion": 1 / (beta or 1e-300)}[target.name]
+        known -= price * over if over > 0 else 0.0
         return max(anything, known)
 
     @property
