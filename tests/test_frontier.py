@@ -26,7 +26,7 @@ from toyrd import (
     solve,
 )
 from toyrd.curve import Solution, Status
-from toyrd.frontiers import ABSENT, solve_chain
+from toyrd.frontiers import ABSENT, remember, solve_chain
 from toyrd.testing import distributions
 
 law = settings(deadline=None, max_examples=30)
@@ -361,7 +361,8 @@ def test_workers_give_what_one_gives(workers, betas):
 
 def test_a_worker_sends_back_no_table_that_its_curve_holds():
     curve = frontier(HALF, cost=BINARY, betas=[1]).curve
-    (sent,) = pickle.loads(pickle.dumps(solve_chain(curve, [(0.5, None)])))
+    remember(curve)
+    (sent,) = pickle.loads(pickle.dumps(solve_chain([(0.5, None)])))
     assert sent.p is sent.cost is sent.decoder is ABSENT
     found = frontier(HALF, cost=BINARY, betas=[0.5], workers=lambda *task: [[sent]])
     assert found[0].cost is found.curve.cost

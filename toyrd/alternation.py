@@ -72,8 +72,7 @@ class Run:
         """Return R of a new encoder, from log g where β allows, for less than one table more."""
         p, live = self.p, self.p > 0
         if not COARSE <= self.beta < np.inf:
-            rows = relative_entropy_terms(self.e[live], self.m).sum(axis=1)
-            return max(0.0, float(p[live] @ rows))
+            return model.rate_of(p, self.e, self.m)
         floor = self.cost.min(axis=1, where=self.m > 0, initial=np.inf)[live]
         spent = expectation(joint, self.cost.T) - float(p[live] @ floor)
         return max(0.0, -float(p[live] @ log_g[live]) - spent / self.beta)

@@ -8,7 +8,6 @@ logarithms, log e and log d at [x, z], and may have an axis of runs in front.
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -383,6 +382,62 @@ class Training:
         return max(0.0, -float(of_D @ of_R) / square) if square > _STILL else 0.0
 
 
+def train(
+    p: ArrayLike,
+    *,
+    beta: float | None = None,
+    rate: float | None = None,
+    penalty: str = "absolute",
+    weight: float = 1.0,
+    n_z: int | None = None,
+    decoder: str = "output",
+    optimiser: str = "adam",
+    steps: int = 10_000,
+    step_size: float | None = None,
+    scale: float = 1.0,
+    spread: float = 0.3,
+    rng: int | np.random.Generator | None = None,
+    every: int = 100,
+    callback: Tell | None = None,
+) -> Solution:
+    """Train one Appendix E model: `train_all` with one restart, whose options these are.
+
+    Parameters
+    ----------
+    p : array_like, shape (n_x,)
+        Data distribution.
+    beta, rate, penalty, weight
+        What is lowered.
+    n_z, decoder, scale
+        The family, as for `AppendixE`.
+    optimiser, steps, step_size, spread, rng
+        How it is trained.
+    every, callback
+        What is recorded and told.
+
+    Returns
+    -------
+    Solution
+        A local answer. ``lower_bound`` and ``gap`` are global, over all tables.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `train_all`.
+
+    Examples
+    --------
+    >>> solution = train([0.5, 0.25, 0.25], beta=1, rng=0, steps=2000)
+    >>> bool(0 <= solution.gap < 1e-3), solution.parameters.shape
+    (True, (15,))
+
+    References
+    ----------
+    Alemi et al., *Fixing a Broken ELBO* (2018), Appendix E.
+    """
+    return train_all(restarts=1, **locals())[0]  # all arguments, by their names
+
+
 def train_all(
     p: ArrayLike,
     restarts: int,
@@ -516,49 +571,3 @@ def _aim(target: Target, penalty: str, weight: float) -> Aim:
     checks.one_of("penalty", penalty, ("absolute", "squared"))
     weight = checks.as_number("weight", weight, low=0, high=_FINITE, open_low=True)
     return Aim(penalty, number, weight)
-
-
-def train(p: ArrayLike, **options: Any) -> Solution:
-    """Train one Appendix E model: `train_all` with one restart, whose options these are.
-
-    Parameters
-    ----------
-    p : array_like, shape (n_x,)
-        Data distribution.
-    beta, rate, penalty, weight
-        What is lowered.
-    n_z, decoder, scale
-        The family, as for `AppendixE`.
-    optimiser, steps, step_size, spread, rng
-        How it is trained.
-    every, callback
-        What is recorded and told.
-
-    Returns
-    -------
-    Solution
-        A local answer. ``lower_bound`` and ``gap`` are global, over all tables.
-
-    Raises
-    ------
-    ValueError, TypeError
-        As `train_all`.
-
-    Examples
-    --------
-    >>> solution = train([0.5, 0.25, 0.25], beta=1, rng=0, steps=2000)
-    >>> bool(0 <= solution.gap < 1e-3), solution.parameters.shape
-    (True, (15,))
-
-    References
-    ----------
-    Alemi et al., *Fixing a Broken ELBO* (2018), Appendix E.
-    """
-    return train_all(p, 1, **options)[0]
-
-
-_many = inspect.signature(train_all)
-_own = [option for name, option in _many.parameters.items() if name != "restarts"]
-train.__signature__ = _many.replace(  # type: ignore[attr-defined]
-    parameters=_own, return_annotation="Solution"
-)

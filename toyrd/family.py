@@ -226,7 +226,6 @@ class FamilyCurve(Curve):
         cost = locked(point.cost[:, live])
         return replace(
             point,
-            R=point.R if np.count_nonzero(live) > 1 else 0.0,  # not its rounding
             m=locked(point.m[live]),
             cost=cost,
             decoder=None if self.bare else family_decoder(cost),

@@ -12,9 +12,9 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, process
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from itertools import chain, count
+from itertools import chain
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -488,7 +488,7 @@ class Sweep:
     run: Run
     chains: int
     callback: Callable[..., object] | None
-    numbers: Iterator[int] = field(default_factory=partial(count, 1))
+    done: int = 0
 
     def at(self, betas: Array) -> list[Solution]:
         """Return the points at given β, in the order given; repeated ones are solved once.
@@ -518,8 +518,9 @@ class Sweep:
         try:
             for point in chain.from_iterable(self.run(parts)):
                 points.append(unpacked(point, self.curve))
+                self.done += 1
                 if self.callback is not None:
-                    self.callback(next(self.numbers), points[-1])
+                    self.callback(self.done, points[-1])
         except process.BrokenProcessPool as error:
             raise RuntimeError(
                 "a worker process died before it answered: out of memory, killed, or started from "
@@ -564,9 +565,17 @@ SHARED = ("p", "cost", "decoder")
 ABSENT: Any = ...
 """What stands for it, as it is the same object in every process."""
 
+_curve: list[Curve] = []  # of a worker process, sent there once
 
-def solve_chain(curve: Curve, tasks: Iterable[Task]) -> list[Solution]:
+
+def remember(curve: Curve) -> None:
+    """Keep the curve of this worker process."""
+    _curve[:] = [curve]
+
+
+def solve_chain(tasks: Iterable[Task], curve: Curve | None = None) -> list[Solution]:
     """Return the points of a chain, without the tables that they share with their curve."""
+    curve = curve or _curve[0]
     return [packed(point, curve) for point in along(curve, tasks)]
 
 
@@ -590,7 +599,7 @@ def spread_over(workers: Workers, curve: Curve, tasks: int) -> Iterator[tuple[Ru
     that threads hold.
     """
     if callable(workers):
-        yield partial(workers, partial(solve_chain, curve)), 8
+        yield partial(workers, partial(solve_chain, curve=curve)), 8
         return
     asked, processors = checks.as_count("workers", workers, low=-1), os.cpu_count() or 1
     if asked == 0:
@@ -600,9 +609,10 @@ def spread_over(workers: Workers, curve: Curve, tasks: int) -> Iterator[tuple[Ru
     if processes == 1:
         yield partial(map, partial(along, curve)), 1
         return
-    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, context, remember, (curve,)) as pool:
         try:
-            yield partial(pool.map, partial(solve_chain, curve)), 4 * processes
+            yield partial(pool.map, solve_chain), 4 * processes
         finally:
             pool.shutdown(cancel_futures=True)
 

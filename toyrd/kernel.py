@@ -27,7 +27,7 @@ from scipy.optimize import nnls
 from scipy.special import xlog1py
 
 from .checks import Array
-from .model import expectation, relative_entropy_terms, respond
+from .model import expectation, rate_of, respond
 
 EPS = float(np.finfo(np.float64).eps)
 FAINT = 1e-290  # below it g is too near the denormals to divide by
@@ -104,8 +104,7 @@ class Kernel:
         """Return D, R, I and F from the encoder itself, as where g is too faint to divide by."""
         e = respond(self.cost, m, self.beta)[0]
         D = expectation(self.p[:, None] * e, self.cost)
-        terms = [relative_entropy_terms(e, q).sum(axis=1) for q in (m, self.p @ e)]
-        R, I = (float(self.p @ each) for each in terms)  # noqa: E741
+        R, I = (rate_of(self.p, e, q) for q in (m, self.p @ e))  # noqa: E741
         return D, R, I, D + self.price * R
 
     def rounding(self, objective: float, live: int = 1) -> float:

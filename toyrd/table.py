@@ -181,7 +181,7 @@ class TableCurve(Curve):
             status=Status.CERTIFIED if optimal else Status.STOPPED,
             beta=kernel.beta,
             D=D,
-            R=R,
+            R=R if live > 1 else 0.0,  # not its rounding
             objective=objective,
             lower_bound=objective - gap,
             gap=gap,
