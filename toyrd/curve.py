@@ -65,7 +65,7 @@ WORDS = {
     Status.CERTIFIED: "global optimum, certified by the gap",
     Status.SEARCHED: "global optimum as far as a search can tell, not proven",
     Status.LOCAL: "best of a local search, whose error the gap bounds",
-    Status.STOPPED: "stopped at its cap, and the gap bounds the error",
+    Status.STOPPED: "stopped too early, and the gap bounds the error",
     Status.MISSED: "local search that does not meet the target",
 }
 
@@ -331,8 +331,8 @@ def announced(found: Solution) -> Solution:
         warn(f"{found.message}: {found.target.name} = {found.target.value:g}; try another start")
     elif not found.converged:
         warn(
-            f"{found.target.name} = {found.target.value:g} stopped at max_iter with a gap of "
-            f"{found.gap:.3g}; raise max_iter or tol"
+            f"{found.target.name} = {found.target.value:g} stopped with a gap of "
+            f"{found.gap:.3g}; {found.note or 'it reached max_iter: raise max_iter or tol'}"
         )
     return found
 

@@ -48,6 +48,12 @@ TOGETHER = 256
 SHARPER = 1e-12
 """Tolerance of one β in a search at the most, because the miss of a target counts as well."""
 
+HIDDEN = 1e-6
+"""Share of the largest D, or nats of R, that rounding may hide at a target that is proven."""
+
+TOO_CLOSE = "rounding hides more, so close to an end of the curve"
+"""What is said where it hides more than that."""
+
 NEAR, FINE, MOST, STRIDE = 4.0, 1e-6, 200, 1e3
 """Ratio of β within which secants are tried; rates too close for a straight piece; the most
 steps; and their ratio where there is no chord."""
@@ -202,7 +208,11 @@ class TableCurve(Curve):
     def meet(self, target: Target) -> Solution:
         """Return the optimum at a rate or a distortion; an error if it is out of reach."""
         self.refuse_beyond(target)
-        return target.restate(self.nearest(target))
+        found = target.restate(self.nearest(target))
+        scale = self._largest if target.name == "rate" else 1.0
+        if found.gap <= max(self.tol, HIDDEN * scale) or not found.converged:
+            return found
+        return replace(found, status=Status.STOPPED, note=TOO_CLOSE)
 
     def refuse_beyond(self, target: Target) -> None:
         """Raise if a target lies beyond the ends of the curve; a larger D than needed is legal."""
@@ -216,8 +226,12 @@ class TableCurve(Curve):
         finest, coarsest = self.ends
         if target.name == "rate":
             return MET + 4 * EPS * finest.R
-        largest = max(abs(finest.D), abs(coarsest.D))
-        return MET * min(1.0, coarsest.D - finest.D) + 4 * EPS * largest
+        return MET * min(1.0, coarsest.D - finest.D) + 4 * EPS * self._largest
+
+    @property
+    def _largest(self) -> float:
+        """The larger size of D at the two ends."""
+        return max(abs(end.D) for end in self.ends)
 
     def nearest(self, target: Target, *, guess: float | None = None) -> Solution:
         """Return the point of the curve that meets a target, or the end that comes nearest."""
@@ -393,8 +407,8 @@ def rate_distortion(
     method : {"newton", "blahut-arimoto"}
         The fast method, or the textbook iteration step by step, for teaching.
     tol : float
-        Largest gap of a converged answer; where costs are so large that rounding alone
-        exceeds it, a gap at the level of rounding is enough.
+        Largest gap of a converged answer; where rounding alone exceeds it, a gap at the level
+        of rounding is enough, at a target up to a millionth of the largest D, or 1e-6 nats.
     max_iter : int, optional
         Cap on iterations for each β.
 
