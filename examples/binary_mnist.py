@@ -153,7 +153,7 @@ class Fit:
         """Return what the figure shows of a β; its large tables are not kept."""
         (e, D, R), (m, _, parameters) = self._measure(i), self.states[i]
         target, H = Target("beta", self.betas[i]), entropy(self.p)
-        objective, bound = target.objective(D, R), target.bound(H, math.log(m.size), D, R)
+        objective = target.objective(D, R)
         found = Solution(
             target=target,
             status=Status.LOCAL,
@@ -161,8 +161,7 @@ class Fit:
             D=D,
             R=R,
             objective=objective,
-            lower_bound=bound,
-            gap=max(0.0, objective - bound),
+            gap=max(0.0, objective - target.bound(H, math.log(m.size), D, R)),
             p=self.p,
             m=m,
             cost=np.zeros((0, 0)),

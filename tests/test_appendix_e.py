@@ -190,7 +190,7 @@ def test_the_elbo_collapses_to_the_data():
         assert found.R <= 1e-3
         assert kl_divergence(TOY.p, found.g) <= 1e-3
         assert 0 <= found.gap <= 1e-3
-        assert found.lower_bound == found.H
+        assert 0 <= found.H - found.lower_bound <= 4e-15 * found.H  # room for rounding
 
 
 def test_a_target_rate_finds_two_clusters():
@@ -201,7 +201,7 @@ def test_a_target_rate_finds_two_clusters():
     left, right = np.abs(found.x_given_x.argmax(axis=1)[None] - [[10], [19]]) <= 1
     assert np.all(left ^ right)
     assert TOY.p[right].sum() == pytest.approx(0.3, abs=0.05)
-    assert found.lower_bound == pytest.approx(found.H - 0.5, abs=1e-15)
+    assert 0 <= found.H - 0.5 - found.lower_bound <= 4e-15 * found.H
     assert 0 <= found.gap <= 5e-3
     assert found.beta == pytest.approx(1, abs=0.05)
 
@@ -262,7 +262,7 @@ def test_history_and_callback_tell_how_it_went(optimiser, steps, rows):
 def test_results_are_read_only_and_options_are_in_both_signatures():
     found = train([0.5, 0.5], beta=0, steps=3000, rng=np.random.default_rng(0))
     assert found.objective == found.D < 0.05
-    assert found.lower_bound == 0
+    assert -1e-21 <= found.lower_bound <= 0
     with pytest.raises(ValueError, match="read-only"):
         found.parameters[0] = 0
     one, many = (inspect.signature(each).parameters for each in (train, train_all))

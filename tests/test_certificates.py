@@ -783,8 +783,7 @@ def test_the_width_is_the_greatest_distance_of_a_chord_from_the_tangents(scale, 
     """
     tight = frontier(HALF, cost=scale * BINARY, betas=scale * np.array(betas_))
     points = [
-        replace(point, lower_bound=point.lower_bound - scale * loose * (i % 2))
-        for i, point in enumerate(tight)
+        replace(point, gap=point.gap + scale * loose * (i % 2)) for i, point in enumerate(tight)
     ]
     curve = replace(tight, points=tuple(points))
     R, D = (np.sort(numbers) / np.ptp(numbers) for numbers in (curve.R, curve.D))

@@ -18,7 +18,7 @@ import numpy as np
 
 from . import model
 from .checks import Array, locked
-from .curve import MET, Curve, Solution, Status, Target, as_history, gap_above
+from .curve import MET, Curve, Solution, Status, Target, as_history
 from .family import DecoderFamily
 from .free import refuse_beyond, smooth_encoder
 from .model import Model, expectation, relative_entropy_terms
@@ -146,21 +146,15 @@ class Run:
 
     def solution(self) -> Solution:
         """Return this run as it stands, with its certificate."""
-        found, (D, R, _, objective) = self.as_model(), self.rows[-1]
-        gap = gap_above(self.bound, objective)
-        status = Status.LOCAL if self.settled else Status.STOPPED
-        status = Status.CERTIFIED if gap <= self.curve.tol else status
+        status, bound = Status.LOCAL if self.settled else Status.STOPPED, self.bound
         if self.missed:
-            gap, status = np.inf, Status.MISSED
-        tied = status is Status.CERTIFIED and self.curve.decoder is None and self.target.value == 1
-        note = "not unique: at β = 1 the start decides" if tied else ""
-        theta = np.zeros((0, 0)) if self.parameters is None else self.parameters
-        proof: dict[str, Any] = {"objective": objective, "lower_bound": objective - gap}
-        proof |= {"gap": gap, "iterations": len(self.rows), "history": as_history(self.rows)}
-        proof |= {"cost": locked(self.cost), "parameters": locked(theta), "note": note}
-        return Solution.of_model(
-            self.target, found, D=D, R=R, beta=self.beta, status=status, **proof
-        )
+            status, bound = Status.MISSED, -np.inf
+        told: dict[str, Any] = {"D": self.rows[-1][0], "R": self.rows[-1][1], "beta": self.beta}
+        told |= {"iterations": len(self.rows), "history": as_history(self.rows)}
+        if self.parameters is not None:
+            told["parameters"] = locked(self.parameters)
+        told |= {"cost": locked(self.cost), "bound": bound, "tol": self.curve.tol}
+        return Solution.of_model(self.target, self.as_model(), status=status, **told)
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,9 +193,12 @@ class LocalCurve(Curve):
         """Return the best of the starts and of these encoders."""
         runs = self._runs(target, *warm)
         best = race(runs, self.max_iter or 10_000, 0.01 * self.tol, self.callback)
-        found = best.solution()
-        several = len(runs) > 1 and found.status is Status.LOCAL
-        return replace(found, note=f"{len(runs)} starts") if several else found
+        found, tied = best.solution(), self.decoder is None and target == Target("beta", 1)
+        if found.status is Status.LOCAL and len(runs) > 1:
+            return replace(found, note=f"{len(runs)} starts")
+        if found.status is Status.CERTIFIED and tied:
+            return replace(found, note="not unique: at β = 1 the start decides")
+        return found
 
     def watch(self, target: Target) -> Iterator[Solution]:
         """Yield the solution after each iteration of one start, for ever."""

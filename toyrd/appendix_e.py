@@ -366,13 +366,11 @@ class Training:
     def solution(self, row: Array, path: Array, how: str, **told: Any) -> Solution:
         """Return what became of a run, with the bound for all tables."""
         model, target = self.family.model(row), self.target
-        objective = float(self.aim.value(model.D, model.R))
-        bound = self.aim.lower_bound(model.H, model.n_z)
-        beta = target.value if target.name == "beta" else self.multiplier(row)
-        # A gap below 0 is rounding.
-        told |= {"objective": objective, "lower_bound": bound, "gap": max(0.0, objective - bound)}
+        told["objective"] = float(self.aim.value(model.D, model.R))
+        told["bound"] = self.aim.lower_bound(model.H, model.n_z)
+        told["beta"] = target.value if target.name == "beta" else self.multiplier(row)
         told |= {"parameters": checks.frozen(row), "history": as_history(path)}
-        return Solution.of_model(target, model, beta=beta, note=how + _BOUND, **told)
+        return Solution.of_model(target, model, note=how + _BOUND, **told)
 
     def multiplier(self, row: Array) -> float:
         """Return the β ≥ 0 that brings ∇D + β∇R nearest to 0; 0 where R does not move."""

@@ -7,6 +7,7 @@ what no allowed model can beat, and gap = objective − lower_bound.
 
 from __future__ import annotations
 
+import math
 import sys
 import warnings
 from abc import ABC, abstractmethod
@@ -123,7 +124,7 @@ class Target:
         if self.name == "distortion":
             gap = (gap + short) / beta if priced else found.nats
         least = self.objective(found.D, found.R)
-        return replace(found, target=self, objective=least, lower_bound=least - gap, gap=gap)
+        return replace(found, target=self, objective=least, gap=gap)
 
 
 def gap_above(bound: float, objective: float) -> float:
@@ -148,10 +149,10 @@ class Solution(Tables):
         Slope −dD/dR at the answer; the β asked for, if one was.
     D, R : float
         Distortion in nats, or in units of cost, and rate in nats.
-    objective, lower_bound, gap : float
-        What was minimised, what no allowed model can beat, and their difference: 0 to rounding
-        for a proven optimum, ∞ for a missed target. At a β they are of D + βR, so that R alone
-        is known to gap/β only.
+    objective, gap : float
+        What was minimised, and what it is at most above the least value that an allowed model
+        can have: 0 to rounding for a proven optimum, ∞ for a missed target. At a β they are of
+        D + βR, so that R alone is known to gap/β only.
     p, m, cost : numpy.ndarray
         Source, marginal, and cost table at [x, z], −log d(x|z) for a decoder.
     iterations : int
@@ -181,7 +182,6 @@ class Solution(Tables):
     D: float
     R: float
     objective: float
-    lower_bound: float
     gap: float
     p: Array
     m: Array
@@ -199,14 +199,29 @@ class Solution(Tables):
 
     @classmethod
     def of_model(
-        cls, target: Target, model: Model, *, cost: Array | None = None, **fields: Any
+        cls,
+        target: Target,
+        model: Model,
+        *,
+        status: Status,
+        tol: float = 0.0,
+        bound: float | None = None,
+        **fields: Any,
     ) -> Solution:
-        """Return the answer that is a model: with its own encoder and decoder."""
-        cost = as_log_cost(model.d) if cost is None else locked(cost)
-        fields |= {"p": model.p, "m": model.m, "encoder": model.e, "decoder": model.d}
-        if "D" not in fields:
-            fields |= {"D": model.D, "R": model.R}
-        return cls(target=target, cost=cost, **fields)
+        """Return a model as the answer: certified if its gap is at most `tol`, else of `status`.
+
+        The bound is that of any decoder if none is given.
+        """
+        found = {"p": model.p, "m": model.m, "encoder": model.e, "decoder": model.d, **fields}
+        if "cost" not in found:
+            found |= {"cost": as_log_cost(model.d), "D": model.D, "R": model.R}
+        D, R = found["D"], found["R"]
+        objective = found.setdefault("objective", target.objective(D, R))
+        if bound is None:
+            bound = target.bound(model.H, math.log(model.n_z), D, R)
+        gap = gap_above(bound, objective)
+        status = Status.CERTIFIED if gap <= tol else status
+        return cls(target=target, status=status, gap=gap, **found)
 
     def __repr__(self) -> str:
         numbers = {"beta": self.beta} | ({"H": self.H} if self.decoder is not None else {})
@@ -219,6 +234,11 @@ class Solution(Tables):
             f"{self.status.value}{steps}: {self.message}",
         ]
         return "Solution(\n  " + "\n  ".join(lines) + "\n)"
+
+    @property
+    def lower_bound(self) -> float:
+        """What no allowed model can beat: objective − gap."""
+        return self.objective - self.gap
 
     @property
     def converged(self) -> bool:

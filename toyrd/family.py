@@ -286,7 +286,6 @@ class FamilyCurve(Curve):
             target=target,
             status=status if gap <= self.tol else Status.STOPPED,
             objective=objective,
-            lower_bound=objective - gap,
             gap=gap,
             history=as_history(()),
             note=ALL_ALIKE if perfect and not self.bare else "",

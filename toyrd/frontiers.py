@@ -540,7 +540,7 @@ def next_tasks(points: Sequence[Solution], spacing: float, curve: Curve, most: i
     The points and the tasks come in the order of β, each β once.
     """
     if not curve.convex:  # as if each were the optimum, to place points where they tell most
-        points = [replace(point, lower_bound=point.objective) for point in points]
+        points = [replace(point, gap=0.0) for point in points]
     found = Frontier(tuple(points), curve)
     widths, beta = found._widths(), found.betas
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -167,7 +167,7 @@ class TableCurve(Curve):
             tangent = self.from_marginal(min(FAR * unit, LARGEST_COST), point.m)
             least = max(least, tangent.lower_bound - tangent.beta * point.R)
         gap = point.gap + max(0.0, point.D - least)
-        return replace(point, gap=gap, lower_bound=point.D - gap)
+        return replace(point, gap=gap)
 
     def _point(
         self, kernel: Kernel, m: Array, excess: float, numbers: Array | None = None
@@ -189,7 +189,6 @@ class TableCurve(Curve):
             D=D,
             R=R if live > 1 else 0.0,  # not its rounding
             objective=objective,
-            lower_bound=objective - gap,
             gap=gap,
             nats=nats + 4 * EPS * (4 + math.log2(self.p.size)),
             p=self.p,
