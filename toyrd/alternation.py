@@ -30,7 +30,7 @@ Callback = Callable[[int, float], object]
 COARSE = 1e-3
 """Below this β, R is summed from the encoder: D/β leaves too few digits."""
 
-ROUGH = 32
+ROUGH = 8
 """Iterations of every start before starts are compared; then twice as many each time."""
 
 TIE = 1e-9
@@ -44,10 +44,10 @@ class Run:
     """One start at one target and how far it has come; the tables lie at [z, x] in memory."""
 
     def __init__(self, curve: LocalCurve, target: Target, e: Array) -> None:
-        self.curve, self.p, self.target, self.e = curve, curve.p, target, e
+        self.curve, self.p, self.target = curve, curve.p, target
         joint = e.T * self.p
         self.mass = joint.sum(axis=1)
-        self.cost, self.parameters = curve.decode(joint, None)
+        self.log_d, self.parameters = curve.decode(joint, None)
         self.m, self.beta = self.mass, target.value
         self.rows: list[Row] = []
         self.settled = False
@@ -57,25 +57,31 @@ class Run:
         curve, target = self.curve, self.target
         self.m = self.mass / self.mass.sum() if curve.marginal is None else curve.marginal
         if target.name != "beta":
-            self.beta = TableCurve(self.p, self.cost, marginal=self.m).nearest(target).beta
-        self.e, log_g = model.respond(self.cost, self.m, self.beta)
-        joint = self.e.T * self.p
+            self.beta = TableCurve(self.p, -self.log_d.T, marginal=self.m).nearest(target).beta
+        self.before = self.log_d if self.parameters is None else self.parameters
+        joint, log_g = model.encoded(self.log_d, self.m, self.beta, self.p)
         R = self._rate(joint, log_g)
         self.mass = joint.sum(axis=1)
-        del self.cost  # before there is a new one: tables may be large
-        self.cost, self.parameters = curve.decode(joint, self.parameters)
-        D = expectation(joint, self.cost.T)
+        del self.log_d  # before there is a new one: tables may be large
+        self.log_d, self.parameters = curve.decode(joint, self.parameters)
+        D = 0.0 - expectation(joint, self.log_d)
         waste = float(relative_entropy_terms(self.mass, self.m).sum())
         self.rows.append((D, R, max(0.0, R - waste), target.objective(D, R)))
 
     def _rate(self, joint: Array, log_g: Array) -> float:
-        """Return R of a new encoder, from log g where β allows, for less than one table more."""
+        """Return R of a new encoder, from log g where β allows."""
         p, live = self.p, self.p > 0
         if not COARSE <= self.beta < np.inf:
-            return model.rate_of(p, self.e, self.m)
-        floor = self.cost.min(axis=1, where=self.m > 0, initial=np.inf)[live]
-        spent = expectation(joint, self.cost.T) - float(p[live] @ floor)
-        return max(0.0, -float(p[live] @ log_g[live]) - spent / self.beta)
+            return model.rate_of(p, self.encoder(), self.m)
+        saved = expectation(joint, self.log_d) / self.beta
+        return max(0.0, saved - float(p[live] @ log_g[live]))
+
+    def encoder(self) -> Array:
+        """Return e(z|x) at [x, z], which is not kept."""
+        decoder, log_d = self.curve.decoder, self.before
+        if self.parameters is not None and isinstance(decoder, DecoderFamily):
+            log_d = decoder.log_rows(log_d)
+        return model.encoded(log_d, self.m, self.beta)[0].T
 
     def go(self, steps: int, tol: float, callback: Callback | None = None) -> None:
         """Take steps until one gains less than tol."""
@@ -102,17 +108,16 @@ class Run:
 
     def as_model(self) -> Model:
         """Return the tables as they stand."""
-        p, decoder = self.p, self.curve.decoder
+        p, decoder, e = self.p, self.curve.decoder, self.encoder()
         if decoder is None or isinstance(decoder, np.ndarray):
-            d = model.posterior(p, self.e) if decoder is None else decoder
-            return Model._of(p, self.e, d, self.m)
-        d = np.negative(self.cost.T)
-        np.exp(d, out=d)
+            d = model.posterior(p, e) if decoder is None else decoder
+            return Model._of(p, e, d, self.m)
+        d = np.exp(self.log_d)
         # Where p e underflows, the fit did not see it, and may forbid what costs nothing.
-        z, x = np.nonzero((d == 0) & (p > 0) & (self.e.T > 0))
-        faint = np.isfinite(self.cost[x, z]) | (p[x] * self.e[x, z] == 0)
+        z, x = np.nonzero((d == 0) & (p > 0) & (e.T > 0))
+        faint = np.isfinite(self.log_d[z, x]) | (p[x] * e[x, z] == 0)
         d[z[faint], x[faint]] = model.SMALLEST
-        return Model._of(p, self.e, d, self.m)
+        return Model._of(p, e, d, self.m)
 
     @cached_property
     def best(self) -> Solution | None:
@@ -146,15 +151,16 @@ class Run:
 
     def solution(self) -> Solution:
         """Return this run as it stands, with its certificate."""
-        status, bound = Status.LOCAL if self.settled else Status.STOPPED, self.bound
+        found, bound = self.as_model(), self.bound
+        status = Status.LOCAL if self.settled else Status.STOPPED
         if self.missed:
             status, bound = Status.MISSED, -np.inf
         told: dict[str, Any] = {"D": self.rows[-1][0], "R": self.rows[-1][1], "beta": self.beta}
         told |= {"iterations": len(self.rows), "history": as_history(self.rows)}
         if self.parameters is not None:
             told["parameters"] = locked(self.parameters)
-        told |= {"cost": locked(self.cost), "bound": bound, "tol": self.curve.tol}
-        return Solution.of_model(self.target, self.as_model(), status=status, **told)
+        told |= {"cost": locked(-self.log_d.T), "bound": bound, "tol": self.curve.tol}
+        return Solution.of_model(self.target, found, status=status, **told)
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,14 +215,13 @@ class LocalCurve(Curve):
             yield run.solution()
 
     def decode(self, joint: Array, parameters: Array | None) -> tuple[Array, Array | None]:
-        """Return −log of the best decoder for p(x) e(z|x) at [x, z], and its parameters."""
-        if self.decoder is None:
-            with np.errstate(divide="ignore"):
-                return -np.log(model.conditional(joint, self.p)).T, None
-        if isinstance(self.decoder, np.ndarray):
-            return self.table.cost, None
-        found = self.decoder.fit(joint, parameters)
-        return -self.decoder.log_rows(found).T, found
+        """Return log d of the best decoder for p(x) e(z|x) at [z, x], and its parameters."""
+        if isinstance(self.decoder, DecoderFamily):
+            found = self.decoder.fit(joint, parameters)
+            return self.decoder.log_rows(found), found
+        d = model.conditional(joint, self.p) if self.decoder is None else self.decoder
+        with np.errstate(divide="ignore"):
+            return np.log(d), None
 
     def refuse_impossible(self, target: Target) -> None:
         """Raise if no tables allowed here can meet a rate or distortion, whatever the start."""
@@ -273,7 +278,8 @@ def race(runs: list[Run], most: int, tol: float, callback: Callback | None = Non
             run.go(turn, tol, callback)
         done, best = done + turn, min(runs, key=lambda run: (run.missed, run.objective))
         runs = [run for run in runs if run is best or run.promise(turn) < best.objective]
-        if done >= most or all(run.settled for run in runs):
+        proven = best.settled and best.objective - best.bound <= best.curve.tol
+        if proven or done >= most or all(run.settled for run in runs):
             tied = [run for run in runs if run.objective <= best.objective + TIE]
             return min(tied, key=lambda run: run.rows[-1][1])
         steps *= 2

@@ -17,6 +17,8 @@ from .model import respond
 
 __all__ = ["BernoulliDecoder", "count_images"]
 
+Words = NDArray[np.uint64]
+
 SURE = 1e-12
 """Share of a latent's mass below which what has a pixel off is summed on its own, not as the
 difference of mass and what has it on, which rounding hides."""
@@ -32,6 +34,9 @@ NOISY, MOST = 3.0, 4096
 
 ROOM = 1 << 22
 """Entries of a table of rows in an ascent of c: with more images it starts from fewer."""
+
+BLOCK = 1 << 16
+"""Entries of a table that are compared with the words of images at a time."""
 
 CANDIDATES = 16
 """How many images compete to be the next seed: enough to find most clusters of images."""
@@ -121,8 +126,8 @@ class BernoulliDecoder(ReadOnly):
         rows = np.empty((len(odds), self.n_x))
         listed = rows[:, : len(self.images)]
         np.matmul(weights, self._pixels, out=listed)
-        for z in np.flatnonzero(~finite.all(axis=1)):
-            listed[z, self._forbidden(odds[z])] = -np.inf
+        if not finite.all():
+            self._forbid(listed, _as_words(odds == np.inf), _as_words(~finite))
         if self.n_x > len(self.images):
             for row in rows:  # row by row, to need no second table
                 row[-1] = _log_rest(row[:-1])
@@ -317,13 +322,14 @@ class BernoulliDecoder(ReadOnly):
         refuse("parameters", odds, np.isnan(odds), "; log-odds are numbers, or +inf or -inf")
         return odds
 
-    def _forbidden(self, odds: Array) -> NDArray[np.bool_]:
-        """Tell which images differ from a row's certain pixels, 64 pixels at a time."""
-        on, certain = _as_words(np.array([odds == np.inf, np.isinf(odds)])).T
-        wrong = np.zeros(len(self.images), dtype=bool)
-        for word in np.flatnonzero(certain):
-            wrong |= self._words[word] & certain[word] != on[word]
-        return wrong
+    def _forbid(self, rows: Array, on: Words, certain: Words) -> None:
+        """Set to −∞ the images that differ from a row's certain pixels, 64 pixels at a time."""
+        many = max(1, BLOCK // rows.shape[1])
+        for z in range(0, len(rows), many):
+            part = slice(z, z + many)
+            for word in np.flatnonzero(certain[:, part].any(axis=1)):
+                known, wanted = certain[word, part, None], on[word, part, None]
+                rows[part][self._words[word] & known != wanted] = -np.inf
 
     def _none_elsewhere(self, name: str, table: Array) -> None:
         if table[:, len(self.images) :].any():
@@ -337,13 +343,12 @@ class BernoulliDecoder(ReadOnly):
         sums = table @ self._pixels.T
         off = sums[:, -1:] - sums[:, :-1]
         sure = off < SURE * sums[:, -1:]
-        for z in np.flatnonzero(sure.any(axis=1)):
-            seen = np.flatnonzero(table[z])
-            off[z, sure[z]] = (1 - self._pixels[:-1][np.ix_(sure[z], seen)]) @ table[z, seen]
+        for i in np.flatnonzero(sure.any(axis=0)):
+            off[:, i] = table @ (1 - self._pixels[i])
         return sums[:, :-1], off, sums[:, -1]
 
 
-def _as_words(bits: NDArray[np.bool_]) -> NDArray[np.uint64]:
+def _as_words(bits: NDArray[np.bool_]) -> Words:
     """Pack the pixels of each image into words of 64 bits, at [word, x]."""
     packed = np.packbits(bits.reshape(len(bits), -1), axis=1)
     whole = np.pad(packed, ((0, 0), (0, -packed.shape[1] % 8)))

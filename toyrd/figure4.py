@@ -140,7 +140,7 @@ def compute_columns(
     Alemi et al., *Fixing a Broken ELBO* (2018), Figure 4.
     """
     generator = as_rng(rng)
-    options = {"starts": 9, "tol": TOLERANCE, **options}
+    options = {"starts": 15, "tol": TOLERANCE, **options}
     found = frontier(p, decoder=family, betas=betas, rng=generator, **options)
     return [show(one, family, inputs, information=information, rng=generator) for one in found]
 

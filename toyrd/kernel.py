@@ -27,7 +27,7 @@ from scipy.optimize import nnls
 from scipy.special import xlog1py
 
 from .checks import Array
-from .model import expectation, rate_of, respond
+from .model import divide, expectation, rate_of, respond
 
 EPS = float(np.finfo(np.float64).eps)
 FAINT = 1e-290  # below it g is too near the denormals to divide by
@@ -53,13 +53,7 @@ class Kernel:
         self.base, self.scale = float(p @ self.floor), float(p @ np.abs(self.floor))
         self.price = beta if beta < np.inf else 0.0  # of a nat, in F
         table = self.floor[:, None] - cost
-        if beta == 0:
-            table[table < 0] = -np.inf
-        elif beta == np.inf:
-            table[table > -np.inf] = 0
-        else:
-            with np.errstate(over="ignore"):
-                table /= beta
+        divide(table, beta)
         least = float(table.min())
         self.offset = 1.0 if least > -0.5 else 0.0
         self.unit = -least if self.offset else 1.0

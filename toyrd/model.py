@@ -350,34 +350,50 @@ def as_log_cost(d: Array) -> Array:
 
 
 def respond(cost: Array, m: Array, beta: float) -> tuple[Array, Array]:
-    """Return the best encoder and log g for checked tables."""
-    live = np.flatnonzero(m)
-    if live.size == m.size:
-        return _softmax(cost, m, beta)
-    e = np.zeros(cost.shape)
-    e[:, live], log_g = _softmax(cost[:, live], m[live], beta)
-    return e, log_g
+    """Return the best encoder, and log Σ_z m exp(−cost/β), for checked tables."""
+    table, log_g = encoded(-cost.T, m, beta)
+    return table.T, log_g
 
 
-def _softmax(cost: Array, m: Array, beta: float) -> tuple[Array, Array]:
-    floor = cost.min(axis=1, keepdims=True)
-    with np.errstate(invalid="ignore", over="ignore"):
-        table = floor - cost
-        if beta == 0:
-            table[table < 0] = -np.inf
-        elif beta == np.inf:
-            table[table > -np.inf] = 0
-        else:
+def divide(table: Array, beta: float) -> None:
+    """Divide a table of numbers up to 0 by β in place, also where β is 0 or ∞."""
+    if beta == 0:
+        table[table < 0] = -np.inf
+    elif beta == np.inf:
+        table[table > -np.inf] = 0
+    else:
+        with np.errstate(over="ignore"):
             table /= beta
-        table += np.log(m)
-        top = table.max(axis=1, keepdims=True)
-        table -= top
-    np.exp(table, out=table)
-    total = table.sum(axis=1, keepdims=True)
-    table /= total
-    lost = np.isnan(total[:, 0])
-    table[lost] = m
-    return table, np.where(lost, -np.inf, (top + np.log(total))[:, 0])
+
+
+def encoded(
+    log_d: Array, m: Array, beta: float, weight: Array | None = None
+) -> tuple[Array, Array]:
+    """Return weight(x) e(z|x) at [z, x] for the best encoder, and log Σ_z m d^(1/β).
+
+    A symbol that no latent can produce has e = m. At β = 0 the second is no number.
+    """
+    live = m > 0
+    top = (log_d if live.all() else log_d[live]).max(axis=0)
+    with np.errstate(all="ignore"):
+        table = log_d - top
+        divide(table, beta)
+        table += np.log(m)[:, None]
+        table[~live] = -np.inf
+        shift = np.zeros(top.size)
+        if m[live].min() < COARSE:  # exp(log m) would lose digits
+            shift = table.max(axis=0)
+            table -= shift
+        np.exp(table, out=table)
+        total = table.sum(axis=0)
+        log_g = np.log(total) + shift + top / beta
+        lost = np.isnan(total)
+        table[:, lost], total[lost], log_g[lost] = m[:, None], 1.0, -np.inf
+        if weight is None:
+            table /= total  # sharper than a product
+        else:
+            table *= weight / total  # never 1 / weight, which overflows
+    return table, log_g
 
 
 class Pictured:
