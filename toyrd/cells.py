@@ -28,6 +28,9 @@ LEAST, SHARE, PACE = 1e-14, 1e-3, 1000.0
 """An ascent goes on while a step gains more in log c than LEAST and than a SHARE of it, and so
 much that PACE such steps would bring c to 1."""
 
+CUTS = 2
+"""Cuts of a cell in two before its parts are bounded: a round costs as much as 100 cells."""
+
 LARGE = 1e300
 """Below minus it a logarithm counts as that."""
 
@@ -142,7 +145,7 @@ class ConcaveRows(ABC):
                 return Bound(1 + max(top, float(upper.max())), np.concatenate(rows), True)
             top = max(top, float(upper.max(where=~above, initial=-1.0)))
             cells = Cells(*(part[above] for part in cells))
-            cells = self._cells(self._halves(cells, log_weight, beta))
+            cells = self._cells(self._parts(cells, log_weight, beta))
 
     def _cells(self, ends: Array) -> Cells:
         centre = self._middle(ends[:, 0], ends[:, 1])
@@ -159,16 +162,20 @@ class ConcaveRows(ABC):
         spread = np.abs(slopes) * np.ptp(way, axis=1, keepdims=True)
         return Cells(ends, centre, log_d, spread, moves, kappa)
 
-    def _halves(self, cells: Cells, log_weight: Array, beta: float) -> Array:
-        """Return cells cut in two, across the parameter along which c varies most."""
+    def _parts(self, cells: Cells, log_weight: Array, beta: float) -> Array:
+        """Return cells cut again and again, across the parameter along which c varies most."""
         exponents = log_weight + (cells.log_d + cells.moves.max(axis=1)) / beta
         with np.errstate(invalid="ignore"):  # where all are infinite, any cut is as good
             share = np.nan_to_num(np.exp(exponents - exponents.max(axis=1, keepdims=True)))
-        axis = (share[:, None] @ cells.spread)[:, 0].argmax(axis=1)
-        every = np.arange(axis.size)
-        low, high = cells.ends.copy(), cells.ends.copy()
-        low[every, 1, axis] = high[every, 0, axis] = cells.centre[every, axis]
-        return np.concatenate([low, high])
+        ends, spread = cells.ends, (share[:, None] @ cells.spread)[:, 0]
+        for _ in range(CUTS):
+            axis, every = spread.argmax(axis=1), np.arange(len(spread))
+            low, high = ends.copy(), ends.copy()
+            middle = self._middle(ends[:, 0], ends[:, 1])[every, axis]
+            low[every, 1, axis] = high[every, 0, axis] = middle
+            spread[every, axis] /= 2
+            ends, spread = np.concatenate([low, high]), np.concatenate([spread, spread])
+        return ends
 
     def _bounds(
         self, cells: Cells, log_weight: Array, beta: float, goal: float
