@@ -24,12 +24,8 @@ from matplotlib.ticker import FixedLocator, MaxNLocator
 from . import DecoderFamily, GaussianDecoder, Model, Source, solve, toy_source
 from . import figure as frame
 from .appendix_e import train
-from .checks import has_shape
+from .checks import Seed, has_shape
 from .plotting import plot_column
-
-TITLES = "(a) true model", "(b) maximum ELBO, β = 1", "(c) target rate {:g}"
-
-FREE = "the optimum of least (x − z)²"
 
 # Inches: left and right of the columns, between them, between their maps, and the height.
 LEFT, RIGHT, GAP, NEAR, FAR, HEIGHT = 0.47, 0.08, 0.34, 0.07, 0.37, 5.5
@@ -85,19 +81,15 @@ def compute_columns(
     ----------
     Alemi et al., *Fixing a Broken ELBO* (2018), section 4 and Figure 2.
     """
-    target = solve(source.p, rate=rate, decoder=decoder).model
-    notes = ["the two classes of the data", "its rate is set by the start", FREE]
+    elbo = "its rate is set by the start", solve(source.p, beta=1).model
+    target = "the optimum of least (x − z)²", solve(source.p, rate=rate, decoder=decoder).model
     if decoder is not None:
-        notes[2], target = f"{type(decoder).__name__}, fewest rows", placed(target)
-    return _columns(source, rate, solve(source.p, beta=1).model, target, notes)
+        target = f"{type(decoder).__name__}, fewest rows", placed(target[1])
+    return _columns(source, rate, elbo, target)
 
 
 def train_columns(
-    source: Source,
-    *,
-    rate: float = 0.5,
-    rng: int | np.random.Generator | None = None,
-    steps: int = 10_000,
+    source: Source, *, rate: float = 0.5, rng: Seed | None = None, steps: int = 10_000
 ) -> list[Column]:
     """Train columns (b) and (c) by the paper's own protocol, Appendix E's family and Adam.
 
@@ -132,17 +124,15 @@ def train_columns(
     Alemi et al., *Fixing a Broken ELBO* (2018), Appendix E.
     """
     options: dict[str, Any] = {"rng": np.random.default_rng(rng), "steps": steps}
-    elbo = train(source.p, beta=1, **options).model
-    target = train(source.p, rate=rate, **options).model
-    trained = f"trained by {steps} gradient steps"
-    return _columns(source, rate, elbo, target, ["the two classes of the data", trained, trained])
+    models = [train(source.p, **aim, **options).model for aim in ({"beta": 1}, {"rate": rate})]
+    return _columns(source, rate, *((f"trained by {steps} gradient steps", m) for m in models))
 
 
-def _columns(
-    source: Source, rate: float, elbo: Model, target: Model, notes: Sequence[str]
-) -> list[Column]:
-    titles, models = [title.format(rate) for title in TITLES], (source.true_model(), elbo, target)
-    return [Column(*one) for one in zip(titles, notes, models, strict=True)]
+def _columns(source: Source, rate: float, *found: tuple[str, Model]) -> list[Column]:
+    """Return the columns, the true one first, from notes and models of the others."""
+    titles = "(a) true model", "(b) maximum ELBO, β = 1", f"(c) target rate {rate:g}"
+    pairs = ("the two classes of the data", source.true_model()), *found
+    return [Column(title, *pair) for title, pair in zip(titles, pairs, strict=True)]
 
 
 def placed(model: Model) -> Model:
