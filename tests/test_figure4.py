@@ -18,9 +18,9 @@ INPUTS = figure4.choose_inputs(SOURCE, rng=np.random.default_rng(0))
 @pytest.fixture(scope="module")
 def columns():
     calls = []
-    options = {"n_z": 28, "marginal": np.full(28, 1 / 28), "information": SOURCE.information}
-    options |= {"inputs": INPUTS, "callback": lambda *_: calls.append(None), "rng": 0}
-    found = figure4.compute_columns(SOURCE.p, FAMILY, BETAS, **options)
+    options = {"n_z": 28, "marginal": np.full(28, 1 / 28), "rng": 0}
+    options |= {"inputs": INPUTS, "callback": lambda *_: calls.append(None)}
+    found = figure4.compute_columns(SOURCE, BETAS, **options)
     assert len(calls) == len(BETAS)
     return found
 
