@@ -269,10 +269,14 @@ def progress(total: int, label: str) -> Iterator[Callable[..., None]]:
     try:
         from tqdm import tqdm
     except ImportError:
-        yield lambda *_: None
+        yield quiet
         return
     with tqdm(total=total, desc=label, leave=False, disable=None) as bar:
         yield lambda *_: bar.update()
+
+
+def quiet(*_: object) -> None:
+    """Do nothing: the callback of those who give none."""
 
 
 def number(low: float, high: float = float("inf"), kind: type = float) -> Callable[[str], Any]:

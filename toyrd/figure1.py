@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -21,8 +21,8 @@ from matplotlib.patheffects import Normal, Stroke
 
 import toyrd
 
-from .checks import Array, Seed
-from .figure import PAGE, figure_parser, figure_style, number, progress, run, text_table
+from .checks import Array, Seed, Tell
+from .figure import PAGE, figure_parser, figure_style, number, progress, quiet, run, text_table
 from .model import Tables
 
 WIDTH = 4.0
@@ -76,12 +76,7 @@ class Phase(NamedTuple):
 
 
 def compute_phase(
-    source: toyrd.Source,
-    *,
-    betas: Sequence[float] = BETAS,
-    models: int = 600,
-    rng: Seed | None = None,
-    callback: Callable[..., object] = lambda *_: None,
+    source: toyrd.Source, *, betas: Sequence[float], models: int, rng: Seed, callback: Tell = quiet
 ) -> Phase:
     """Compute the phase diagram: frontiers, the models of Figure 2, and random ones.
 
@@ -96,7 +91,7 @@ def compute_phase(
         Slopes of the frontiers, rising, above 0 and finite.
     models : int
         Number of random models.
-    rng : int or numpy.random.Generator, optional
+    rng : int or numpy.random.Generator
         For random models.
     callback : callable, optional
         Called after each point of a frontier: 2 n + 2 times for n betas.
@@ -298,9 +293,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _command(options: argparse.Namespace) -> tuple[Figure, str]:
-    source, dots = toyrd.toy_source(), options.models
+    task: dict[str, Any] = {"betas": BETAS, "models": options.models, "rng": options.seed}
     with progress(2 * len(BETAS) + 2, "points") as tell:
-        phase = compute_phase(source, models=dots, rng=options.seed, callback=tell)
+        phase = compute_phase(toyrd.toy_source(), callback=tell, **task)
     return draw_phase(phase, width=options.width), _report(phase)
 
 

@@ -224,9 +224,8 @@ def _keys(figure: Figure, axes: Sequence[Axes]) -> None:
     wide, narrow = FixedLocator([0, 0.05, 0.2, 0.5, 1]), MaxNLocator(5, steps=[1, 2, 5, 10])
     words = "d(x|z) and p(x′|x); white: latent not used"
     for ax, x, ticks, label in ((axes[2], 0.1, wide, "e(z|x)"), (axes[4], 0.55, narrow, words)):
-        place = figure.add_axes((x, BARS[0] / HEIGHT, 0.35, BARS[1] / HEIGHT))
-        bar = figure.colorbar(ax.images[0], cax=place, ticks=ticks, orientation="horizontal")
-        bar.set_label(label)
+        cax = figure.add_axes((x, BARS[0] / HEIGHT, 0.35, BARS[1] / HEIGHT))
+        figure.colorbar(ax.images[0], cax=cax, ticks=ticks, orientation="horizontal", label=label)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -254,8 +253,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = frame.figure_parser("figure2", __doc__)
     parser.set_defaults(seed=None)
     add = parser.add_argument
-    words = "of column (c) in nats (0.5)"
-    add("--rate", type=frame.number(0), default=0.5, metavar="R", help=words)
+    add("--rate", type=frame.number(0), default=0.5, metavar="R", help="of column (c), nats (0.5)")
     rows = "decoder rows of column (c): a free table, or Gaussians (free)"
     add("--decoder", choices=("free", "gaussian"), help=rows)
     words = "exact tables, or the paper's family trained by gradients (tables)"
