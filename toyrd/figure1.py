@@ -42,11 +42,11 @@ _HALO = [Stroke(linewidth=2, foreground="white"), Normal()]
 _WORDS: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 7, "path_effects": _HALO}
 _ARROW: dict[str, Any] = {"arrowstyle": "-", "lw": 0.6, "shrinkA": 0, "shrinkB": 3}
 _BLUE, _ORANGE, _GREEN = "#0b3c6f", "#e07b39", "#3d7a3d"
-# Of the models of Figure 2: marker, size and filling.
-_MODELS = {
-    "Figure 2 (a), the truth": ("*", 7, "full"),
-    "Figure 2 (b), best ELBO": ("D", 4.5, "full"),
-    "Figure 2 (c), target rate 0.5": ("o", 10, "none"),
+# Of the models of Figure 2.
+_MODELS: dict[str, dict[str, Any]] = {
+    "Figure 2 (a), the truth": {"marker": "*", "ms": 7},
+    "Figure 2 (b), best ELBO": {"marker": "D", "ms": 4.5},
+    "Figure 2 (c), target rate 0.5": {"marker": "o", "ms": 10, "fillstyle": "none"},
 }
 
 
@@ -190,8 +190,7 @@ def draw_phase(phase: Phase, *, width: float = PAGE) -> Figure:
     with figure_style():
         figure = Figure(figsize=(width, height))
         for x, draw in ((0.42, _whole), (width - side - 0.1, _part)):
-            place = (x / width, 1.05 / height, side / width, side / height)
-            draw(phase, figure.add_axes(place))
+            draw(phase, figure.add_axes((x / width, 1.05 / height, side / width, side / height)))
         keys = figure.axes[0].get_legend_handles_labels()
         below: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 0.02 / height)}
         figure.legend(*keys, **below, ncols=3, frameon=False, handlelength=2.6, borderpad=0)
@@ -238,9 +237,8 @@ def _draw(phase: Phase, ax: Axes, window: Sequence[float]) -> None:
     ax.plot(*_extended(phase.fixed, far), "-.", color=_GREEN, lw=1.4, label=rows)
     ax.axline((R, D), slope=-1, color="0.25", lw=0.9, ls=":", label="slope −1 at its best ELBO")
     ax.plot(R, D, "o", ms=4.5, color=_GREEN)
-    for title, (marker, size, fill) in _MODELS.items():
-        style: dict[str, Any] = {"ms": size, "fillstyle": fill, "color": "black"}
-        ax.plot(*_places([phase.columns[title]]), marker, clip_on=False, **style, label=title)
+    for title, style in _MODELS.items():
+        ax.plot(*_places([phase.columns[title]]), "k", ls="", clip_on=False, label=title, **style)
     ax.set(xlim=window[:2], ylim=window[2:], aspect="equal")
     ax.set(xlabel="rate R (nats)", ylabel="distortion D (nats)")
 

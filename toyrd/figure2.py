@@ -198,12 +198,10 @@ def draw_columns(
 
 def _axes(figure: Figure, left: float, width: float) -> list[Axes]:
     """Return the axes of a column, placed in inches."""
-    size, wide = (width - NEAR - FAR) / 3, figure.get_figwidth()
+    size, (wide, tall) = (width - NEAR - FAR) / 3, figure.get_size_inches()
     lefts = left, left + size + NEAR, left + 2 * size + NEAR + FAR
-    places = [(left, width, STEPS), (left, width, LATENTS), *((x, size, MAPS) for x in lefts)]
-    return [
-        figure.add_axes((x / wide, y / HEIGHT, w / wide, h / HEIGHT)) for x, w, (y, h) in places
-    ]
+    boxes = [(left, width, STEPS), (left, width, LATENTS), *((x, size, MAPS) for x in lefts)]
+    return [figure.add_axes((x / wide, y / tall, w / wide, h / tall)) for x, w, (y, h) in boxes]
 
 
 def _tidy(axes: Sequence[Axes], first: bool) -> None:
