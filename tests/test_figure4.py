@@ -1,7 +1,5 @@
 """Figure 4: the four regimes of bars and stripes, their pictures and the command."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from layout import assert_legible, drawn_texts
@@ -101,7 +99,7 @@ def test_every_text_can_be_read_and_every_number_is_there(columns, width, times)
 
 
 def test_columns_of_one_regime_share_a_bracket_and_those_without_a_name_have_none(columns):
-    named = [columns[0], replace(columns[1], regime=""), columns[2], columns[2]]
+    named = [columns[0], columns[1]._replace(regime=""), columns[2], columns[2]]
     figure = figure4.draw_columns(named, SOURCE.images[INPUTS])
     texts = [text.get_text() for text in figure.texts[:-1]]
     assert texts == ["autodecoder", "semantic"]

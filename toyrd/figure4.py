@@ -12,9 +12,8 @@ import argparse
 import sys
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -41,8 +40,7 @@ TOLERANCE = 1e-4
 """Of the search: an iteration that gains less than a hundredth of it is the last."""
 
 
-@dataclass(frozen=True, eq=False)
-class Column:
+class Column(NamedTuple):
     """What the figure shows of one β: the model, the name of its regime and its pictures."""
 
     solution: Solution
