@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from toyrd import BernoulliDecoder, Solution, Status, Target, alternate, count_images, entropy
 from toyrd.checks import Array, as_count, as_distribution, as_number, as_rng, no_nan
 from toyrd.figure import figure_parser, progress, run, text_table
-from toyrd.figure4 import Column, draw_columns, show
+from toyrd.figure4 import Column, draw_columns, name_regime, show
 from toyrd.model import expectation, relative_entropy_terms, respond
 
 BETAS = (0.1, 1.0, 5.0, 10.0, 20.0, 40.0)
@@ -169,8 +169,8 @@ class Fit:
             iterations=self.counts[i],
             parameters=parameters,
         )
-        column = show(found, self.family, inputs, rng=rng)
-        return replace(column, solution=replace(found, encoder=None))
+        regime, pictures = name_regime(R, n_z=m.size), show(found, self.family, inputs, rng)
+        return Column(replace(found, encoder=None), regime, *pictures)
 
     def save(self) -> None:
         """Write the states to the file, whole or not at all."""

@@ -32,7 +32,7 @@ def test_nothing_is_above_the_ceiling(shown):
     for points in (*shown.curves.values(), shown.trained, np.array([shown.truth]).T):
         assert (points[1] <= np.interp(points[0], rates, top) + 1e-9).all()
     assert (np.diff(top) >= -1e-12).all()
-    assert shown.optima[1] <= np.interp(shown.rate, rates, top) + 1e-9
+    assert shown.optima[1] <= np.interp(ceiling.RATE, rates, top) + 1e-9
     assert (top <= rates + 1e-9).all()
 
 
@@ -73,7 +73,7 @@ def test_the_picture_fits_a_page_with_text_of_seven_points(shown, recovery):
 
 def test_the_command_writes_and_says(monkeypatch, tmp_path, capsys):
     line = np.array([[0.0, 1.0], [0.0, 0.4]])
-    shown = Ceiling(0.5, line, {GAUSSIAN: line, SQUARES: line}, line, (0.5, 0.2), (0.0, 0.2))
+    shown = Ceiling(line, {GAUSSIAN: line, SQUARES: line}, line, (0.5, 0.2), (0.0, 0.2))
     values = {GAUSSIAN: np.full((1, 2), 0.5), SQUARES: np.full((1, 2), 0.5)}
     monkeypatch.setattr(ceiling, "compute_ceiling", lambda *_, **__: shown)
     monkeypatch.setattr(

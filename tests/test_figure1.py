@@ -11,7 +11,7 @@ from toyrd.figure1 import (
     compute_phase,
     draw_phase,
     main,
-    random_models,
+    random_model,
     worse_decoder,
 )
 
@@ -32,23 +32,16 @@ def phase(calls):
     )
 
 
-def points(curve):
-    return np.stack([curve.R, curve.D], axis=1)
+def points(models):
+    return np.array([(one.R, one.D) for one in models])
 
 
 # What is computed.
 
 
 def test_no_point_is_below_the_line(phase, calls):
-    columns = np.array(list(phase.columns.values()))
-    everything = [
-        points(phase.gaussian),
-        points(phase.fixed),
-        phase.uniform,
-        phase.random,
-        columns,
-    ]
-    R, D = np.concatenate(everything).T
+    columns = phase.columns.values()
+    R, D = points([*phase.gaussian, *phase.fixed, *phase.uniform, *phase.random, *columns]).T
     assert (R >= 0).all()
     assert (D + R >= H - 1e-12).all()
     assert len(calls) == 2 * len(BETAS) + 2
@@ -67,10 +60,10 @@ def test_gaussian_rows_touch_the_line_beside_the_truth_and_the_worse_decoder_doe
 
 
 def test_a_uniform_marginal_is_near_the_certified_frontier_and_never_below_it(phase):
-    lower, _ = phase.gaussian.bounds_at(phase.uniform[:, 0])
-    assert (phase.uniform[:, 1] >= lower - 1e-8).all()
-    objective = phase.uniform[:, 1] + np.array(BETAS) * phase.uniform[:, 0]
-    excess = objective - phase.gaussian.objective[1:-1]
+    R, D = points(phase.uniform).T
+    lower, _ = phase.gaussian.bounds_at(R)
+    assert (lower <= D + 1e-8).all()
+    excess = D + np.array(BETAS) * R - phase.gaussian.objective[1:-1]
     assert (excess >= -1e-8).all()
     # what a search by gradients from many starts found: .0384 at β = .1, 7e-9 at β = 1
     assert excess[0] < 0.06
@@ -86,7 +79,7 @@ def test_the_worse_decoder_is_solved_for_its_own_table(phase):
 
 
 def test_the_models_are_those_of_figure_2(phase):
-    truth, elbo, target = phase.columns.values()
+    truth, elbo, target = map(tuple, points(phase.columns.values()))
     assert all(f"Figure 2 ({letter})" in " ".join(phase.columns) for letter in "abc")
     assert truth == pytest.approx((0.5, H - 0.5), abs=1e-12)
     assert elbo == pytest.approx((0.0002, H - 0.0002), abs=1e-10)
@@ -94,8 +87,9 @@ def test_the_models_are_those_of_figure_2(phase):
 
 
 def test_random_models_fill_the_feasible_side_and_follow_the_seed():
+    draws = [np.random.default_rng(seed) for seed in (3, 3, 4)]
     first, again, other = (
-        random_models(TOY.p, 200, rng=np.random.default_rng(seed)) for seed in (3, 3, 4)
+        points(random_model(TOY.p, rng=rng) for _ in range(200)) for rng in draws
     )
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
@@ -116,8 +110,9 @@ def test_everything_computed_is_drawn_in_both_panels(phase):
         for curve in (phase.gaussian, phase.fixed):
             assert set(zip(*curve.reached, strict=True)) <= corners
         line = [(0, phase.H), (phase.H, 0)]
-        for rows in (phase.uniform, phase.random, phase.columns.values(), line):
-            assert {tuple(row) for row in rows} <= corners
+        for models in (phase.uniform, phase.random, phase.columns.values()):
+            assert {(one.R, one.D) for one in models} <= corners
+        assert set(line) <= corners
         (i,) = np.flatnonzero(phase.fixed.betas == 1)
         tangents = [line for line in ax.lines if getattr(line, "get_slope", lambda: 0)() == -1]
         best = [(phase.fixed.R[i], phase.fixed.D[i])]

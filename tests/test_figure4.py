@@ -1,7 +1,5 @@
 """Figure 4: the four regimes of bars and stripes, their pictures and the command."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from layout import assert_legible, drawn_texts
@@ -18,9 +16,9 @@ INPUTS = figure4.choose_inputs(SOURCE, rng=np.random.default_rng(0))
 @pytest.fixture(scope="module")
 def columns():
     calls = []
-    options = {"n_z": 28, "marginal": np.full(28, 1 / 28), "information": SOURCE.information}
-    options |= {"inputs": INPUTS, "callback": lambda *_: calls.append(None), "rng": 0}
-    found = figure4.compute_columns(SOURCE.p, FAMILY, BETAS, **options)
+    options = {"n_z": 28, "marginal": np.full(28, 1 / 28), "rng": 0}
+    options |= {"inputs": INPUTS, "callback": lambda *_: calls.append(None)}
+    found = figure4.compute_columns(SOURCE, BETAS, **options)
     assert len(calls) == len(BETAS)
     return found
 
@@ -101,7 +99,7 @@ def test_every_text_can_be_read_and_every_number_is_there(columns, width, times)
 
 
 def test_columns_of_one_regime_share_a_bracket_and_those_without_a_name_have_none(columns):
-    named = [columns[0], replace(columns[1], regime=""), columns[2], columns[2]]
+    named = [columns[0], columns[1]._replace(regime=""), columns[2], columns[2]]
     figure = figure4.draw_columns(named, SOURCE.images[INPUTS])
     texts = [text.get_text() for text in figure.texts[:-1]]
     assert texts == ["autodecoder", "semantic"]

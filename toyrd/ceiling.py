@@ -11,26 +11,26 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from . import ClassDecoder, GaussianDecoder, empirical, frontier, identified, solve
+from . import ClassDecoder, GaussianDecoder, Source, empirical, frontier, identified, solve
 from .appendix_e import train_all
-from .checks import Array
-from .figure import PAGE, UNITS, figure_parser, figure_style, number, progress, run
+from .checks import Array, Tell
+from .figure import PAGE, UNITS, figure_parser, figure_style, number, progress, quiet, run
 from .model import Tables
-from .sources import Source, toy_source
+from .sources import toy_source
 
 GAUSSIAN, SQUARES, TRAINED = "Gaussian rows", "least (x − z)²", "Appendix E, trained"
 
 STYLES = {GAUSSIAN: ("#0072B2", "-", "o"), SQUARES: ("#D55E00", "--", "s")}
 
-WIDEST = 1.0
-"""Largest rate drawn."""
+RATE, WIDEST = 0.5, 1.0
+"""Rate of trained models, of all optima and of samples, and the largest rate drawn."""
 
 SIZES = (50, 200, 1000, 10_000)
 
@@ -38,7 +38,6 @@ SIZES = (50, 200, 1000, 10_000)
 class Ceiling(NamedTuple):
     """What panel (a) shows, as rows of rates and of I(Z; Z*), in nats."""
 
-    rate: float
     ceiling: Array
     curves: Mapping[str, Array]
     trained: Array
@@ -54,17 +53,13 @@ class Recovery(NamedTuple):
     truth: float
 
 
-def compute_ceiling(
-    source: Source, *, rate: float = 0.5, restarts: int = 8, rng: int = 0
-) -> Ceiling:
+def compute_ceiling(source: Source, *, restarts: int = 8, rng: int = 0) -> Ceiling:
     """Compute how much of the classes each kind of optimum keeps, for rates up to 1.
 
     Parameters
     ----------
     source : Source
         Data of two classes.
-    rate : float
-        Rate of the trained models and of the range of all optima.
     restarts, rng : int
         Number and seed of the trained models.
 
@@ -90,20 +85,14 @@ def compute_ceiling(
     gaussian = (solve(source.p, rate=r, decoder=family) for r in np.linspace(0, 0.5, 6))
     squares = (solve(source.p, rate=r) for r in np.linspace(0, WIDEST, 11))
     curves = {GAUSSIAN: kept(gaussian), SQUARES: kept(squares)}
-    trained = kept(train_all(source.p, restarts, rate=rate, rng=rng))
+    trained = kept(train_all(source.p, restarts, rate=RATE, rng=rng))
     truth = kept([source.true_model()])[:, 0]
-    ends = identified(source, rate=rate, measure="information")
-    return Ceiling(rate, ceiling, curves, trained, truth, (ends.least.value, ends.largest.value))
+    ends = identified(source, rate=RATE, measure="information")
+    return Ceiling(ceiling, curves, trained, truth, (ends.least.value, ends.largest.value))
 
 
 def compute_recovery(
-    source: Source,
-    *,
-    rate: float = 0.5,
-    sizes: Sequence[int] = SIZES,
-    draws: int = 8,
-    rng: int = 0,
-    callback: Callable[..., None] = lambda *_: None,
+    source: Source, *, sizes: Sequence[int], draws: int, rng: int = 0, callback: Tell = quiet
 ) -> Recovery:
     """Solve for a target rate on samples, and measure the separation of the true classes.
 
@@ -111,8 +100,6 @@ def compute_recovery(
     ----------
     source : Source
         Data of two classes.
-    rate : float
-        Target rate on the samples.
     sizes : sequence of int
         Numbers of samples.
     draws, rng : int
@@ -135,7 +122,7 @@ def compute_recovery(
     for place in np.ndindex(draws, len(sizes)):
         p = empirical(source.p, sizes[place[1]], rng=generator)
         for name, decoder in ((GAUSSIAN, family), (SQUARES, None)):
-            found = solve(p, rate=rate, decoder=decoder, tol=1e-6)
+            found = solve(p, rate=RATE, decoder=decoder, tol=1e-6)
             values[name][place] = source.separation(found.e)
         callback()
     return Recovery(sizes, values, source.separation(source.true_model().e))
@@ -209,12 +196,12 @@ def sentences(ceiling: Ceiling, recovery: Recovery) -> str:
     str
         One sentence on a line.
     """
-    rate, (least, most) = ceiling.rate, ceiling.optima
-    at = {name: float(np.interp(rate, *curve)) for name, curve in ceiling.curves.items()}
+    least, most = ceiling.optima
+    at = {name: float(np.interp(RATE, *curve)) for name, curve in ceiling.curves.items()}
     low, high = ceiling.trained[1].min(), ceiling.trained[1].max()
     R, told = ceiling.truth
     said = [
-        f"Ceiling: at rate {rate:g} no representation tells more than {most:.4f} nats.",
+        f"Ceiling: at rate {RATE:g} no representation tells more than {most:.4f} nats.",
         f"Truth: at its rate of {R:.4f} it tells {told:.4f} nats, {told / most:.1%} of that.",
         f"All optima: with free tables they tell from {least:.4f} to {most:.4f} nats.",
         f"{GAUSSIAN}: the optimum tells {at[GAUSSIAN]:.4f} nats.",
@@ -261,10 +248,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _command(options: argparse.Namespace) -> tuple[Figure, str]:
-    source, seed = toy_source(), options.seed
+    source, draws, seed = toy_source(), options.draws, options.seed
     ceiling = compute_ceiling(source, restarts=options.restarts, rng=seed)
-    with progress(options.draws * len(SIZES), "samples") as tell:
-        recovery = compute_recovery(source, draws=options.draws, rng=seed, callback=tell)
+    with progress(draws * len(SIZES), "samples") as tell:
+        recovery = compute_recovery(source, sizes=SIZES, draws=draws, rng=seed, callback=tell)
     return draw_ceiling(ceiling, recovery, width=options.width), sentences(ceiling, recovery)
 
 

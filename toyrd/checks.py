@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 Seed = int | np.random.Generator
+Tell = Callable[..., object]
 AnyArray = TypeVar("AnyArray", bound=NDArray[Any])
 
 SUM_TOLERANCE = 1e-10

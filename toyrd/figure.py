@@ -10,10 +10,9 @@ paper they keep their size. ``--width`` draws for another page, 6.25 inches or m
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +22,7 @@ from typing import Any, NoReturn
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-Command = Callable[[argparse.Namespace], tuple[Figure, str]]
+Command = Callable[[Namespace], tuple[Figure, str]]
 
 UNITS = "axes fraction", "offset points"
 """Of a place in a picture, and of a text from there."""
@@ -94,8 +93,8 @@ def figure_parser(name: str, description: str | None) -> ArgumentParser:
     >>> options.output.name, options.width, options.dpi, options.seed
     ('figure2.png', 6.75, 72, 0)
     """
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = _Parser(f"toyrd.{name}", description=description, formatter_class=raw)
+    form = RawDescriptionHelpFormatter
+    parser = _Parser(f"toyrd.{name}", description=description, formatter_class=form)
     add, default = parser.add_argument, FOLDER / f"{name}.png"
     place = f"file to write, .png, .svg or .pdf, in a folder that exists ({default})"
     add("--output", type=Path, default=default, metavar="PATH", help=place)
@@ -106,7 +105,7 @@ def figure_parser(name: str, description: str | None) -> ArgumentParser:
     return parser
 
 
-def refuse_unused(options: argparse.Namespace, why: str, *names: str) -> None:
+def refuse_unused(options: Namespace, why: str, *names: str) -> None:
     """Raise if an option whose default is None was given though nothing would use it.
 
     Parameters
@@ -125,7 +124,7 @@ def refuse_unused(options: argparse.Namespace, why: str, *names: str) -> None:
 
     Examples
     --------
-    >>> refuse_unused(argparse.Namespace(steps=3), "add --model appendix-e", "steps")
+    >>> refuse_unused(Namespace(steps=3), "add --model appendix-e", "steps")
     Traceback (most recent call last):
     ValueError: argument --steps: not used here; leave it out, or add --model appendix-e
     """
@@ -270,15 +269,17 @@ def progress(total: int, label: str) -> Iterator[Callable[..., None]]:
     try:
         from tqdm import tqdm
     except ImportError:
-        yield lambda *_: None
+        yield quiet
         return
     with tqdm(total=total, desc=label, leave=False, disable=None) as bar:
         yield lambda *_: bar.update()
 
 
-def number(
-    low: float, high: float = float("inf"), kind: Callable[[str], float] = float
-) -> Callable[[str], Any]:
+def quiet(*_: object) -> None:
+    """Do nothing: the callback of those who give none."""
+
+
+def number(low: float, high: float = float("inf"), kind: type = float) -> Callable[[str], Any]:
     """Return the type of an option that is a number between `low` and `high`, which nan is not.
 
     Parameters
@@ -299,10 +300,10 @@ def number(
     12
     """
 
-    def convert(text: str) -> float:
+    def convert(text: str) -> Any:
         value = kind(text)
         if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"{text} must lie in [{low:g}, {high:g}]")
+            raise ArgumentTypeError(f"{text} must lie in [{low:g}, {high:g}]")
         return value
 
     convert.__name__ = kind.__name__

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -22,8 +21,9 @@ from matplotlib.patheffects import Normal, Stroke
 
 import toyrd
 
-from .checks import Array
-from .figure import PAGE, figure_parser, figure_style, number, progress, run, text_table
+from .checks import Array, Seed, Tell
+from .figure import PAGE, figure_parser, figure_style, number, progress, quiet, run, text_table
+from .model import Tables
 
 WIDTH = 4.0
 """Of the rows of the worse decoder, in bins: the truth has 2.26 and 3.41."""
@@ -42,17 +42,16 @@ _HALO = [Stroke(linewidth=2, foreground="white"), Normal()]
 _WORDS: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 7, "path_effects": _HALO}
 _ARROW: dict[str, Any] = {"arrowstyle": "-", "lw": 0.6, "shrinkA": 0, "shrinkB": 3}
 _BLUE, _ORANGE, _GREEN = "#0b3c6f", "#e07b39", "#3d7a3d"
-# Of the models of Figure 2: marker, size and filling.
-_MODELS = {
-    "Figure 2 (a), the truth": ("*", 7, "full"),
-    "Figure 2 (b), best ELBO": ("D", 4.5, "full"),
-    "Figure 2 (c), target rate 0.5": ("o", 10, "none"),
+# Of the models of Figure 2.
+_MODELS: dict[str, dict[str, Any]] = {
+    "Figure 2 (a), the truth": {"marker": "*", "ms": 7},
+    "Figure 2 (b), best ELBO": {"marker": "D", "ms": 4.5},
+    "Figure 2 (c), target rate 0.5": {"marker": "o", "ms": 10, "fillstyle": "none"},
 }
 
 
-@dataclass(frozen=True, eq=False)
-class Phase:
-    """What the phase diagram shows; points are rows (R, D) in nats.
+class Phase(NamedTuple):
+    """What the phase diagram shows: models at their R and D.
 
     Parameters
     ----------
@@ -60,29 +59,24 @@ class Phase:
         Entropy of the data.
     gaussian, fixed : Frontier
         Of Gaussian decoder rows, and of a table, both with a free marginal.
-    uniform : numpy.ndarray, shape (n, 2)
-        The best models found with Gaussian rows and a uniform marginal, by rising β.
-    columns : mapping of str to (float, float)
-        R and D of the models of Figure 2.
-    random : numpy.ndarray, shape (n, 2)
-        R and D of random models.
+    uniform : sequence of Solution
+        The best found with Gaussian rows and a uniform marginal, by rising β.
+    columns : mapping of str to Model or Solution
+        The models of Figure 2.
+    random : sequence of Model
+        Random models.
     """
 
     H: float
     gaussian: toyrd.Frontier
     fixed: toyrd.Frontier
-    uniform: Array
-    columns: Mapping[str, tuple[float, float]]
-    random: Array
+    uniform: Sequence[toyrd.Solution]
+    columns: Mapping[str, Tables]
+    random: Sequence[toyrd.Model]
 
 
 def compute_phase(
-    source: toyrd.Source,
-    *,
-    betas: Sequence[float] = BETAS,
-    models: int = 600,
-    rng: int | np.random.Generator | None = None,
-    callback: Callable[..., object] | None = None,
+    source: toyrd.Source, *, betas: Sequence[float], models: int, rng: Seed, callback: Tell = quiet
 ) -> Phase:
     """Compute the phase diagram: frontiers, the models of Figure 2, and random ones.
 
@@ -97,7 +91,7 @@ def compute_phase(
         Slopes of the frontiers, rising, above 0 and finite.
     models : int
         Number of random models.
-    rng : int or numpy.random.Generator, optional
+    rng : int or numpy.random.Generator
         For random models.
     callback : callable, optional
         Called after each point of a frontier: 2 n + 2 times for n betas.
@@ -111,69 +105,62 @@ def compute_phase(
     --------
     >>> source = toyrd.toy_source(n_bins=5, means=(1, 3), widths=(0.6, 0.6), information=None)
     >>> phase = compute_phase(source, betas=[1, 2], models=20, rng=0)
-    >>> bool((phase.random.sum(axis=1) >= phase.H).all())
+    >>> all(-model.elbo >= phase.H for model in phase.random)
     True
 
     References
     ----------
     Alemi et al., *Fixing a Broken ELBO* (2018), section 3 and Figure 1.
     """
-    p, family, tell = source.p, toyrd.GaussianDecoder(source.p.size), callback or (lambda *_: None)
-    gaussian = toyrd.frontier(p, decoder=family, betas=[0, *betas, np.inf], callback=tell)
+    p, family = source.p, toyrd.GaussianDecoder(source.p.size)
+    gaussian = toyrd.frontier(p, decoder=family, betas=[0, *betas, np.inf], callback=callback)
     uniform = []
     for point in gaussian[1:-1]:
-        uniform.append(_place(search_uniform(family, point)))
-        tell()
+        uniform.append(search_uniform(family, point))
+        callback()
     shown = source.true_model(), toyrd.solve(p, beta=1), toyrd.solve(p, rate=0.5)
-    columns = dict(zip(_MODELS, [_place(one) for one in shown], strict=True))
+    columns = dict(zip(_MODELS, shown, strict=True))
     fine = [0, *sorted({*betas, 1.0, *np.geomspace(0.03, 4, 60)}), np.inf]
     fixed = toyrd.frontier(p, decoder=worse_decoder(p.size), betas=fine)
-    dots = random_models(p, models, rng=np.random.default_rng(rng))
-    return Phase(shown[0].H, gaussian, fixed, np.array(uniform), columns, dots)
+    generator = np.random.default_rng(rng)
+    dots = [random_model(p, rng=generator) for _ in range(models)]
+    return Phase(shown[0].H, gaussian, fixed, uniform, columns, dots)
 
 
 def worse_decoder(n: int) -> Array:
     """Return the fixed decoder: a Gaussian row at every bin, all too wide."""
-    rows = np.stack([np.arange(float(n)), np.full(n, WIDTH)], axis=1)
-    return np.exp(toyrd.GaussianDecoder(n, widths=(WIDTH, WIDTH)).log_rows(rows))
+    return np.exp(toyrd.GaussianDecoder(n).log_rows([[x, WIDTH] for x in range(n)]))
 
 
 def search_uniform(family: toyrd.GaussianDecoder, free: toyrd.Solution) -> toyrd.Solution:
-    """Search Gaussian rows with a uniform marginal, from the optimum with a free one."""
-    m = np.full(free.n_x, 1 / free.n_x)
-    task: dict[str, Any] = {"beta": free.beta, "decoder": family, "marginal": m}
-    runs = [toyrd.alternate(free.p, start=e, **task) for e in _starts(family, free, m)]
-    rough = [[*islice(steps, ROUGH)][-1].objective for steps in runs]
-    return [*islice(runs[int(np.argmin(rough))], STEPS)][-1]
+    """Search Gaussian rows with a uniform marginal, from the optimum with a free one.
 
-
-def _starts(family: toyrd.GaussianDecoder, free: toyrd.Solution, m: Array) -> Iterator[Array]:
-    """Yield encoders: rows as often as m(z) allows, quantiles of x to those of z, x itself."""
-    n, p = m.size, free.p[:, None]
+    Starts are its rows as often as m(z) allows, quantiles of x to those of z, and x itself.
+    """
+    n, p, ends = free.n_x, free.p[:, None], np.cumsum(free.p)[:, None]
     times = np.diff(np.rint(n * np.cumsum(free.m)).astype(int), prepend=0)
-    rows = np.repeat(free.parameters, times, axis=0)
-    yield toyrd.best_encoder(np.exp(family.log_rows(rows)), m, free.beta)
-    ends = np.cumsum(p, axis=0)
+    rows = family.log_rows(np.repeat(free.parameters, times, axis=0))
     shared = np.diff(np.clip(np.linspace(0, 1, n + 1), ends - p, ends), axis=1)
-    yield toyrd.normalize(np.maximum(shared, 1e-12 * p))
-    yield np.eye(n)
+    quantiles = toyrd.normalize(np.maximum(shared, 1e-12 * p))
+    task: dict[str, Any] = {"beta": free.beta, "decoder": family, "marginal": np.full(n, 1 / n)}
+    starts = toyrd.best_encoder(np.exp(rows), task["marginal"], free.beta), quantiles, np.eye(n)
+    runs = [toyrd.alternate(free.p, start=e, **task) for e in starts]
+    best = min(runs, key=lambda run: [*islice(run, ROUGH)][-1].objective)
+    return [*islice(best, STEPS)][-1]
 
 
-def random_models(p: Array, n: int, *, rng: np.random.Generator) -> Array:
-    """Return (R, D) of models drawn at random, each some way towards its best d and m.
+def random_model(p: Array, *, rng: np.random.Generator) -> toyrd.Model:
+    """Return a model drawn at random, some way towards its best d and m.
 
     Tables are drawn by `Model.random` with various concentrations. Left as they are nearly all
     would lie outside the diagram, so d and m move a random share towards their best responses.
     """
-    points = np.empty((n, 2))
-    for i in range(n):
-        spread = 10 ** rng.uniform(-2.0, 1.5)
-        model = toyrd.Model.random(p, p.size, rng=rng, concentration=spread)
-        left = 10 ** rng.uniform(-2.0, 0.0, size=2)
-        d = left[0] * model.d + (1 - left[0]) * model.x_given_z
-        m = left[1] * model.m + (1 - left[1]) * model.e_z
-        points[i] = _place(toyrd.Model(p, model.e, d, m))
-    return points
+    spread = 10 ** rng.uniform(-2.0, 1.5)
+    model = toyrd.Model.random(p, p.size, rng=rng, concentration=spread)
+    left = 10 ** rng.uniform(-2.0, 0.0, size=2)
+    d = left[0] * model.d + (1 - left[0]) * model.x_given_z
+    m = left[1] * model.m + (1 - left[1]) * model.e_z
+    return toyrd.Model(p, model.e, d, m)
 
 
 def draw_phase(phase: Phase, *, width: float = PAGE) -> Figure:
@@ -203,8 +190,7 @@ def draw_phase(phase: Phase, *, width: float = PAGE) -> Figure:
     with figure_style():
         figure = Figure(figsize=(width, height))
         for x, draw in ((0.42, _whole), (width - side - 0.1, _part)):
-            place = (x / width, 1.05 / height, side / width, side / height)
-            draw(phase, figure.add_axes(place))
+            draw(phase, figure.add_axes((x / width, 1.05 / height, side / width, side / height)))
         keys = figure.axes[0].get_legend_handles_labels()
         below: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 0.02 / height)}
         figure.legend(*keys, **below, ncols=3, frameon=False, handlelength=2.6, borderpad=0)
@@ -224,7 +210,7 @@ def _whole(phase: Phase, ax: Axes) -> None:
 
 def _part(phase: Phase, ax: Axes) -> None:
     """Draw the part of the diagram where frontiers leave the line D + R = H, enlarged."""
-    H, (R, D) = phase.H, _at(phase.fixed, 1)
+    H, (R, D) = phase.H, _places([_at(phase.fixed, 1)])[:, 0]
     _draw(phase, ax, (0, 0.35 * H, 0.74 * H, 1.09 * H))
     ax.set_title("enlarged: the upper left end of D + R = H", loc="left")
     ax.annotate("infeasible", (0.085 * H, 0.77 * H), **_WORDS)
@@ -235,37 +221,36 @@ def _part(phase: Phase, ax: Axes) -> None:
 
 def _draw(phase: Phase, ax: Axes, window: Sequence[float]) -> None:
     """Draw everything but the words into a window (R from, R to, D from, D to)."""
-    H, far, best = phase.H, 100 * phase.H, _at(phase.fixed, 1)
-    R, D = _extended(phase.gaussian, far)
-    touching = zip(*(_at(phase.gaussian, beta) for beta in (1 - TOUCH, 1 + TOUCH)), strict=True)
+    H, far, (R, D) = phase.H, 100 * phase.H, _places([_at(phase.fixed, 1)])[:, 0]
+    edge = _extended(phase.gaussian, far)
+    touching = [_at(phase.gaussian, beta) for beta in (1 - TOUCH, 1 + TOUCH)]
     name = f"the same, β from {1 - TOUCH:g} to {1 + TOUCH:g}"
     rows = f"rows of width {WIDTH:g}, free m (certified)"
     squares: dict[str, Any] = {"ms": 2.5, "mfc": "white", "color": _ORANGE, "lw": 1}
-    ax.fill_between(R, D, far, color="#e3ecf6", lw=0, label="realizable with Gaussian rows")
+    ax.fill_between(*edge, far, color="#e3ecf6", lw=0, label="realizable with Gaussian rows")
     ax.fill_between([0, H], [H, 0], color="0.80", lw=0)
-    ax.plot(*phase.random.T, ".", color="0.5", ms=1.5, label="random models")
+    ax.plot(*_places(phase.random), ".", color="0.5", ms=1.5, label="random models")
     ax.plot([0, H], [H, 0], color="black", lw=0.8, label="D + R = H")
-    ax.plot(R, D, color=_BLUE, lw=2.2, label="Gaussian rows, free m (certified)")
-    ax.plot(*touching, color=_BLUE, lw=5, alpha=0.4, label=name)
-    ax.plot(*phase.uniform.T, "s--", **squares, label="Gaussian rows, uniform m (found)")
+    ax.plot(*edge, color=_BLUE, lw=2.2, label="Gaussian rows, free m (certified)")
+    ax.plot(*_places(touching), color=_BLUE, lw=5, alpha=0.4, label=name)
+    ax.plot(*_places(phase.uniform), "s--", **squares, label="Gaussian rows, uniform m (found)")
     ax.plot(*_extended(phase.fixed, far), "-.", color=_GREEN, lw=1.4, label=rows)
-    ax.axline(best, slope=-1, color="0.25", lw=0.9, ls=":", label="slope −1 at its best ELBO")
-    ax.plot(*best, "o", ms=4.5, color=_GREEN)
-    for title, (marker, size, fill) in _MODELS.items():
-        style: dict[str, Any] = {"ms": size, "fillstyle": fill, "color": "black"}
-        ax.plot(*phase.columns[title], marker, clip_on=False, **style, label=title)
+    ax.axline((R, D), slope=-1, color="0.25", lw=0.9, ls=":", label="slope −1 at its best ELBO")
+    ax.plot(R, D, "o", ms=4.5, color=_GREEN)
+    for title, style in _MODELS.items():
+        ax.plot(*_places([phase.columns[title]]), "k", ls="", clip_on=False, label=title, **style)
     ax.set(xlim=window[:2], ylim=window[2:], aspect="equal")
     ax.set(xlabel="rate R (nats)", ylabel="distortion D (nats)")
 
 
-def _at(curve: toyrd.Frontier, beta: float) -> tuple[float, float]:
+def _at(curve: toyrd.Frontier, beta: float) -> toyrd.Solution:
     """Return the point of a frontier at a β."""
-    return _place(curve[int(np.argmin(np.abs(curve.betas - beta)))])
+    return curve[int(np.argmin(np.abs(curve.betas - beta)))]
 
 
-def _place(one: toyrd.Model | toyrd.Solution) -> tuple[float, float]:
-    """Return where a model lies in the diagram."""
-    return one.R, one.D
+def _places(models: Iterable[Tables]) -> Array:
+    """Return where models lie in the diagram, shape (2, n)."""
+    return np.array([(one.R, one.D) for one in models]).T
 
 
 def _extended(curve: toyrd.Frontier, far: float) -> tuple[list[float], list[float]]:
@@ -306,9 +291,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _command(options: argparse.Namespace) -> tuple[Figure, str]:
-    source, dots = toyrd.toy_source(), options.models
+    task: dict[str, Any] = {"betas": BETAS, "models": options.models, "rng": options.seed}
     with progress(2 * len(BETAS) + 2, "points") as tell:
-        phase = compute_phase(source, models=dots, rng=options.seed, callback=tell)
+        phase = compute_phase(toyrd.toy_source(), callback=tell, **task)
     return draw_phase(phase, width=options.width), _report(phase)
 
 
@@ -321,7 +306,7 @@ def _report(phase: Phase) -> str:
         f"rows of width {WIDTH:g}, beta = 1": _at(phase.fixed, 1),
         **phase.columns,
     }
-    rows = [[what, R, D, R + D, max(0.0, R + D - phase.H)] for what, (R, D) in points.items()]
+    rows = [[what, s.R, s.D, -s.elbo, max(0.0, -s.elbo - phase.H)] for what, s in points.items()]
     return text_table(["point (nats)", "R", "D", "-ELBO", "-ELBO - H"], rows)
 
 

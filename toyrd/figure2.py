@@ -24,12 +24,8 @@ from matplotlib.ticker import FixedLocator, MaxNLocator
 from . import DecoderFamily, GaussianDecoder, Model, Source, solve, toy_source
 from . import figure as frame
 from .appendix_e import train
-from .checks import has_shape
+from .checks import Seed, has_shape
 from .plotting import plot_column
-
-TITLES = "(a) true model", "(b) maximum ELBO, β = 1", "(c) target rate {:g}"
-
-FREE = "the optimum of least (x − z)²"
 
 # Inches: left and right of the columns, between them, between their maps, and the height.
 LEFT, RIGHT, GAP, NEAR, FAR, HEIGHT = 0.47, 0.08, 0.34, 0.07, 0.37, 5.5
@@ -85,19 +81,15 @@ def compute_columns(
     ----------
     Alemi et al., *Fixing a Broken ELBO* (2018), section 4 and Figure 2.
     """
-    target = solve(source.p, rate=rate, decoder=decoder).model
-    notes = ["the two classes of the data", "its rate is set by the start", FREE]
+    elbo = "its rate is set by the start", solve(source.p, beta=1).model
+    target = "the optimum of least (x − z)²", solve(source.p, rate=rate, decoder=decoder).model
     if decoder is not None:
-        notes[2], target = f"{type(decoder).__name__}, fewest rows", placed(target)
-    return _columns(source, rate, solve(source.p, beta=1).model, target, notes)
+        target = f"{type(decoder).__name__}, fewest rows", placed(target[1])
+    return _columns(source, rate, elbo, target)
 
 
 def train_columns(
-    source: Source,
-    *,
-    rate: float = 0.5,
-    rng: int | np.random.Generator | None = None,
-    steps: int = 10_000,
+    source: Source, *, rate: float = 0.5, rng: Seed | None = None, steps: int = 10_000
 ) -> list[Column]:
     """Train columns (b) and (c) by the paper's own protocol, Appendix E's family and Adam.
 
@@ -132,17 +124,15 @@ def train_columns(
     Alemi et al., *Fixing a Broken ELBO* (2018), Appendix E.
     """
     options: dict[str, Any] = {"rng": np.random.default_rng(rng), "steps": steps}
-    elbo = train(source.p, beta=1, **options).model
-    target = train(source.p, rate=rate, **options).model
-    trained = f"trained by {steps} gradient steps"
-    return _columns(source, rate, elbo, target, ["the two classes of the data", trained, trained])
+    models = [train(source.p, **aim, **options).model for aim in ({"beta": 1}, {"rate": rate})]
+    return _columns(source, rate, *((f"trained by {steps} gradient steps", m) for m in models))
 
 
-def _columns(
-    source: Source, rate: float, elbo: Model, target: Model, notes: Sequence[str]
-) -> list[Column]:
-    titles, models = [title.format(rate) for title in TITLES], (source.true_model(), elbo, target)
-    return [Column(*one) for one in zip(titles, notes, models, strict=True)]
+def _columns(source: Source, rate: float, *found: tuple[str, Model]) -> list[Column]:
+    """Return the columns, the true one first, from notes and models of the others."""
+    titles = "(a) true model", "(b) maximum ELBO, β = 1", f"(c) target rate {rate:g}"
+    pairs = ("the two classes of the data", source.true_model()), *found
+    return [Column(title, *pair) for title, pair in zip(titles, pairs, strict=True)]
 
 
 def placed(model: Model) -> Model:
@@ -208,12 +198,10 @@ def draw_columns(
 
 def _axes(figure: Figure, left: float, width: float) -> list[Axes]:
     """Return the axes of a column, placed in inches."""
-    size, wide = (width - NEAR - FAR) / 3, figure.get_figwidth()
+    size, (wide, tall) = (width - NEAR - FAR) / 3, figure.get_size_inches()
     lefts = left, left + size + NEAR, left + 2 * size + NEAR + FAR
-    places = [(left, width, STEPS), (left, width, LATENTS), *((x, size, MAPS) for x in lefts)]
-    return [
-        figure.add_axes((x / wide, y / HEIGHT, w / wide, h / HEIGHT)) for x, w, (y, h) in places
-    ]
+    boxes = [(left, width, STEPS), (left, width, LATENTS), *((x, size, MAPS) for x in lefts)]
+    return [figure.add_axes((x / wide, y / tall, w / wide, h / tall)) for x, w, (y, h) in boxes]
 
 
 def _tidy(axes: Sequence[Axes], first: bool) -> None:
@@ -234,9 +222,8 @@ def _keys(figure: Figure, axes: Sequence[Axes]) -> None:
     wide, narrow = FixedLocator([0, 0.05, 0.2, 0.5, 1]), MaxNLocator(5, steps=[1, 2, 5, 10])
     words = "d(x|z) and p(x′|x); white: latent not used"
     for ax, x, ticks, label in ((axes[2], 0.1, wide, "e(z|x)"), (axes[4], 0.55, narrow, words)):
-        place = figure.add_axes((x, BARS[0] / HEIGHT, 0.35, BARS[1] / HEIGHT))
-        bar = figure.colorbar(ax.images[0], cax=place, ticks=ticks, orientation="horizontal")
-        bar.set_label(label)
+        cax = figure.add_axes((x, BARS[0] / HEIGHT, 0.35, BARS[1] / HEIGHT))
+        figure.colorbar(ax.images[0], cax=cax, ticks=ticks, orientation="horizontal", label=label)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -264,8 +251,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = frame.figure_parser("figure2", __doc__)
     parser.set_defaults(seed=None)
     add = parser.add_argument
-    words = "of column (c) in nats (0.5)"
-    add("--rate", type=frame.number(0), default=0.5, metavar="R", help=words)
+    add("--rate", type=frame.number(0), default=0.5, metavar="R", help="of column (c), nats (0.5)")
     rows = "decoder rows of column (c): a free table, or Gaussians (free)"
     add("--decoder", choices=("free", "gaussian"), help=rows)
     words = "exact tables, or the paper's family trained by gradients (tables)"

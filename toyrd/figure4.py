@@ -12,9 +12,8 @@ import argparse
 import sys
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -23,9 +22,11 @@ from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike, NDArray
 
 from . import BernoulliDecoder, Solution, Source, bars_and_stripes, frontier
-from .checks import Array, as_array, as_rng
+from .checks import Array, Seed, as_array, as_rng
 from .figure import PAGE, UNITS, figure_parser, figure_style, number, progress, run, text_table
 from .plotting import as_axes
+
+Symbols = NDArray[np.intp]
 
 BETAS = (0.1, 0.2, 0.5, 0.7, 0.9, 1.0, 1.1, 1.5, 1.8, 2.0, 3.0)
 
@@ -39,8 +40,7 @@ TOLERANCE = 1e-4
 """Of the search: an iteration that gains less than a hundredth of it is the last."""
 
 
-@dataclass(frozen=True, eq=False)
-class Column:
+class Column(NamedTuple):
     """What the figure shows of one β: the model, the name of its regime and its pictures."""
 
     solution: Solution
@@ -87,33 +87,22 @@ def name_regime(R: float, *, n_z: int, information: float | None = None) -> str:
 
 
 def compute_columns(
-    p: ArrayLike,
-    family: BernoulliDecoder,
-    betas: Sequence[float] = BETAS,
-    *,
-    inputs: NDArray[np.intp],
-    information: float | None = None,
-    rng: int | np.random.Generator = 0,
-    **options: Any,
+    source: Source, betas: Sequence[float], *, inputs: Symbols, rng: Seed = 0, **options: Any
 ) -> list[Column]:
     """Solve one model for each β by local search, and draw its pictures.
 
     Parameters
     ----------
-    p : array_like, shape (n_x,)
-        Data distribution.
-    family : BernoulliDecoder
-        Of the decoder's rows.
+    source : Source
+        Images of known information, which names the regimes.
     betas : sequence of float
         Prices of a nat of rate.
     inputs : numpy.ndarray of int
         Symbols to reconstruct; as many generations are drawn.
-    information : float, optional
-        I(X; pattern) in nats, to name the regimes.
     rng : int or numpy.random.Generator
         Of the starts and of the pictures.
     **options
-        Of `frontier`, such as n_z, marginal, starts and callback; 9 starts by default.
+        Of `frontier`, such as n_z, marginal, starts and callback; 15 starts by default.
 
     Returns
     -------
@@ -128,10 +117,7 @@ def compute_columns(
     Examples
     --------
     >>> source = bars_and_stripes(2)
-    >>> family, inputs = BernoulliDecoder(source.images), np.array([0, 3])
-    >>> columns = compute_columns(
-    ...     source.p, family, (0.5, 1.2, 3.0), inputs=inputs, n_z=6, information=1.53
-    ... )
+    >>> columns = compute_columns(source, (0.5, 1.2, 3.0), inputs=np.array([0, 3]), n_z=6)
     >>> [column.regime for column in columns]
     ['autoencoder', 'semantic', 'autodecoder']
 
@@ -139,29 +125,25 @@ def compute_columns(
     ----------
     Alemi et al., *Fixing a Broken ELBO* (2018), Figure 4.
     """
-    generator = as_rng(rng)
+    generator, family = as_rng(rng), BernoulliDecoder(source.images)
     options = {"starts": 15, "tol": TOLERANCE, **options}
-    found = frontier(p, decoder=family, betas=betas, rng=generator, **options)
-    return [show(one, family, inputs, information=information, rng=generator) for one in found]
+    columns = []
+    for one in frontier(source.p, decoder=family, betas=betas, rng=generator, **options):
+        regime = name_regime(one.R, n_z=one.n_z, information=source.information)
+        columns.append(Column(one, regime, *show(one, family, inputs, generator)))
+    return columns
 
 
 def show(
-    solution: Solution,
-    family: BernoulliDecoder,
-    inputs: NDArray[np.intp],
-    *,
-    information: float | None = None,
-    rng: np.random.Generator,
-) -> Column:
-    """Draw the pictures of a solution: z from e(z|x) or from m(z), then the pixel means of z."""
-    means, n = family.means(solution.parameters), inputs.size
-    tops = np.cumsum([*solution.e[inputs], *np.tile(solution.m, (n, 1))], axis=1)
-    chosen = (tops < rng.random((2 * n, 1)) * tops[:, -1:]).sum(axis=1)
-    regime = name_regime(solution.R, n_z=solution.n_z, information=information)
-    return Column(solution, regime, *np.split(means[chosen], 2))
+    solution: Solution, family: BernoulliDecoder, inputs: Symbols, rng: np.random.Generator
+) -> list[Array]:
+    """Draw z from e(z|x) of each input, and as often from m(z); return the pixel means of both."""
+    tops = np.cumsum([*solution.e[inputs], *np.tile(solution.m, (inputs.size, 1))], axis=1)
+    chosen = (tops < rng.random((len(tops), 1)) * tops[:, -1:]).sum(axis=1)
+    return np.split(family.means(solution.parameters)[chosen], 2)
 
 
-def choose_inputs(source: Source, *, pairs: int = 4, rng: np.random.Generator) -> NDArray[np.intp]:
+def choose_inputs(source: Source, *, pairs: int = 4, rng: np.random.Generator) -> Symbols:
     """Choose inputs two by two: a pattern without noise, then the same pattern with noise."""
     patterns = rng.choice(source.p_z.size, size=min(pairs, source.p_z.size), replace=False)
     chosen = []
@@ -243,9 +225,8 @@ def draw_columns(
     Examples
     --------
     >>> source = bars_and_stripes(1)
-    >>> family, inputs = BernoulliDecoder(source.images), np.array([0, 1])
-    >>> columns = compute_columns(source.p, family, (0.5, 2.0), inputs=inputs, n_z=2)
-    >>> len(draw_columns(columns, source.images[inputs]).axes)
+    >>> columns = compute_columns(source, (0.5, 2.0), inputs=np.array([0, 1]), n_z=2)
+    >>> len(draw_columns(columns, source.images).axes)
     3
     """
     step = (width - MARGIN - 0.1) / (len(columns) + 0.6)
@@ -267,10 +248,9 @@ def draw_columns(
             plot_image_columns(stack, labels=labels, ax=figure.add_axes(sides))
         first, *places = figure.axes
         _write(first, "input", ("R", "D", "−ELBO"), -0.2, "right")
-        for ax, one in zip(places, columns, strict=True):
-            values = one.solution.R, one.solution.D, one.solution.R + one.solution.D
-            numbers = [f"{value:.4f}" for value in values]
-            _write(ax, f"β = {one.solution.beta:g}", numbers, 0.5, "center")
+        for ax, found in zip(places, (one.solution for one in columns), strict=True):
+            numbers = [f"{value:.4f}" for value in (found.R, found.D, found.R + found.D)]
+            _write(ax, f"β = {found.beta:g}", numbers, 0.5, "center")
         _bracket(figure, columns, places)
         figure.text(0.08 / width, 0.08 / height, "\n".join(caption), fontsize=7)
     return figure
@@ -332,11 +312,11 @@ def _command(options: argparse.Namespace) -> tuple[Figure, str]:
     source = bars_and_stripes(options.size, flip=options.flip)
     n_z = options.latents or source.p_z.size * (8 if options.size < 4 else 2)
     m = np.full(n_z, 1 / n_z) if options.marginal == "uniform" else None
-    rng, family = as_rng(options.seed), BernoulliDecoder(source.images)
-    inputs, known = choose_inputs(source, rng=rng), source.information
-    task: dict[str, Any] = {"inputs": inputs, "information": known, "n_z": n_z, "marginal": m}
+    rng = as_rng(options.seed)
+    inputs = choose_inputs(source, rng=rng)
+    task: dict[str, Any] = {"inputs": inputs, "n_z": n_z, "marginal": m, "rng": rng}
     with progress(len(set(options.betas)), "betas") as tell:
-        columns = compute_columns(source.p, family, options.betas, rng=rng, callback=tell, **task)
+        columns = compute_columns(source, options.betas, callback=tell, **task)
     about = (
         f"Bars and stripes of {options.size} × {options.size} pixels, each flipped with "
         f"probability {options.flip:g}; {n_z} latents, {options.marginal} m(z)."

@@ -406,7 +406,7 @@ class Pictured:
 
     def _repr_png_(self) -> bytes:
         """Return the picture as PNG, which a notebook shows."""
-        return bytes(import_module(".plotting", __package__).png(self))
+        return bytes(self.plot()._repr_png_())
 
 
 class Tables(Pictured, checks.ReadOnly):

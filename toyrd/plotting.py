@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike
 from .checks import Array, as_array, has_shape, one_of
 from .curve import NATS, Solution
 from .frontiers import Frontier
-from .model import Model
+from .model import Tables
 
 _THICK: dict[str, Any] = {"color": "0.55", "linewidth": 1.8}
 _DASHED: dict[str, Any] = {"color": "black", "linewidth": 0.9, "linestyle": (0, (3, 2))}
@@ -32,7 +32,8 @@ _PALE: dict[str, Any] = {"color": "#f2c38b", "fill": True}
 _ABOVE: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1, 1), "frameon": False}
 _TIGHT: dict[str, Any] = {"borderpad": 0.1, "borderaxespad": 0.2, "columnspacing": 1.2}
 
-AnyModel = Model | Solution
+Walk = Solution | Iterable[Solution]
+Line = tuple[str, Array]
 Step = tuple[str, Array, dict[str, Any]]
 
 
@@ -45,7 +46,7 @@ class Picture(Figure):
         return buffer.getvalue()
 
 
-def plot(thing: AnyModel | Frontier, *, unit: str = "nats", **options: Any) -> Picture:
+def plot(thing: Tables | Frontier, *, unit: str = "nats", **options: Any) -> Picture:
     """Draw what a person would look at: a column of Figure 2, or a curve with its bounds.
 
     Parameters
@@ -69,7 +70,7 @@ def plot(thing: AnyModel | Frontier, *, unit: str = "nats", **options: Any) -> P
 
     Examples
     --------
-    >>> from toyrd import rate_distortion
+    >>> from toyrd import Model, rate_distortion
     >>> len(plot(Model.random([0.5, 0.5], 3, rng=0)).axes)
     5
     >>> plot(rate_distortion([0.5, 0.5], [[0, 1], [1, 0]], beta=1)).get_suptitle()
@@ -84,7 +85,7 @@ def plot(thing: AnyModel | Frontier, *, unit: str = "nats", **options: Any) -> P
         plot_frontier(thing, ax=picture.add_subplot(), unit=unit, **options)
         return picture
     picture = Picture(figsize=(4.6, 4.8), layout="constrained")
-    if _bare(thing):
+    if not hasattr(thing, "d"):  # of a bare cost
         above, below = picture.subplots(2)
         plot_latents(thing, ax=above, **options)
         plot_encoder(thing, ax=below)
@@ -95,28 +96,7 @@ def plot(thing: AnyModel | Frontier, *, unit: str = "nats", **options: Any) -> P
     return picture
 
 
-def png(thing: AnyModel | Frontier) -> bytes:
-    r"""Return the picture of `plot` as the bytes of a PNG file.
-
-    Parameters
-    ----------
-    thing : Model, Solution or Frontier
-        What to draw.
-
-    Returns
-    -------
-    bytes
-        Always the same for the same thing.
-
-    Examples
-    --------
-    >>> png(Model.random([0.5, 0.5], 3, rng=0))[:4]
-    b'\x89PNG'
-    """
-    return plot(thing)._repr_png_()
-
-
-def plot_distributions(model: AnyModel, *, ax: Axes | None = None) -> Axes:
+def plot_distributions(model: Tables, *, ax: Axes | None = None) -> Axes:
     """Draw the data p(x), the generative g(x) and the reconstructed d(x) as steps.
 
     Parameters
@@ -133,6 +113,7 @@ def plot_distributions(model: AnyModel, *, ax: Axes | None = None) -> Axes:
 
     Examples
     --------
+    >>> from toyrd import Model
     >>> ax = plot_distributions(Model.random([0.5, 0.5], 2, rng=0))
     >>> [artist.get_label() for artist in ax.patches]
     ['d(x)', 'p(x)', 'g(x)']
@@ -142,12 +123,11 @@ def plot_distributions(model: AnyModel, *, ax: Axes | None = None) -> Axes:
     Alemi et al., *Fixing a Broken ELBO* (2018), Figure 2, upper panels.
     """
     filled: Step = ("d(x)", model.reconstruction, _PALE)
-    lines: list[Step] = [("p(x)", model.p, _THICK), ("g(x)", model.g, _DASHED)]
-    return _steps(ax, "symbol x (bin)", [filled, *lines])
+    return _steps(ax, "symbol x (bin)", [filled], ("p(x)", model.p), ("g(x)", model.g))
 
 
 def plot_latents(
-    model: AnyModel, masses: ArrayLike | None = None, *, ax: Axes | None = None
+    model: Tables, masses: ArrayLike | None = None, *, ax: Axes | None = None
 ) -> Axes:
     """Draw the marginal m(z), the induced e(z) and, stacked, what each true class adds to it.
 
@@ -172,6 +152,7 @@ def plot_latents(
 
     Examples
     --------
+    >>> from toyrd import Model
     >>> model = Model.random([0.5, 0.5], 2, rng=0)
     >>> ax = plot_latents(model, model.p[:, None] * model.e)
     >>> [artist.get_label() for artist in ax.patches]
@@ -183,11 +164,11 @@ def plot_latents(
     """
     rows = np.zeros((0, model.n_z)) if masses is None else as_array("masses", masses, ndim=2)
     has_shape("masses", rows, (len(rows), model.n_z))
-    lines: list[Step] = [("e(z)", model.e_z, _THICK), ("m(z)", model.m, _DASHED)]
-    return _steps(ax, "latent z (index)", [*_stacked(rows), *lines])
+    thick, dashed = ("e(z)", model.e_z), ("m(z)", model.m)
+    return _steps(ax, "latent z (index)", _stacked(rows), thick, dashed)
 
 
-def plot_encoder(model: AnyModel, *, ax: Axes | None = None, vmax: float = 1) -> Axes:
+def plot_encoder(model: Tables, *, ax: Axes | None = None, vmax: float = 1) -> Axes:
     """Draw the encoder e(z|x) as a heat map, x to the right and z upwards.
 
     Parameters
@@ -206,6 +187,7 @@ def plot_encoder(model: AnyModel, *, ax: Axes | None = None, vmax: float = 1) ->
 
     Examples
     --------
+    >>> from toyrd import Model
     >>> plot_encoder(Model.random([0.5, 0.5], 3, rng=0)).images[0].get_array().shape
     (3, 2)
 
@@ -216,7 +198,7 @@ def plot_encoder(model: AnyModel, *, ax: Axes | None = None, vmax: float = 1) ->
     return _heat_map(ax, model.e.T, vmax, "e(z|x)", "z (index)")
 
 
-def plot_decoder(model: AnyModel, *, ax: Axes | None = None, vmax: float = 1) -> Axes:
+def plot_decoder(model: Tables, *, ax: Axes | None = None, vmax: float = 1) -> Axes:
     """Draw the decoder d(x|z) as a heat map, x to the right and z upwards.
 
     The row of a latent that neither e nor m ever uses says nothing and stays blank.
@@ -237,6 +219,7 @@ def plot_decoder(model: AnyModel, *, ax: Axes | None = None, vmax: float = 1) ->
 
     Examples
     --------
+    >>> from toyrd import Model
     >>> plot_decoder(Model.random([0.5, 0.5], 3, rng=0)).images[0].get_array().shape
     (3, 2)
 
@@ -249,7 +232,7 @@ def plot_decoder(model: AnyModel, *, ax: Axes | None = None, vmax: float = 1) ->
     return _heat_map(ax, table, vmax, "d(x|z)", "z (index)")
 
 
-def plot_reconstruction(model: AnyModel, *, ax: Axes | None = None, vmax: float = 1) -> Axes:
+def plot_reconstruction(model: Tables, *, ax: Axes | None = None, vmax: float = 1) -> Axes:
     """Draw the reconstruction channel p(x′|x) as a heat map, x to the right and x′ upwards.
 
     Parameters
@@ -268,6 +251,7 @@ def plot_reconstruction(model: AnyModel, *, ax: Axes | None = None, vmax: float 
 
     Examples
     --------
+    >>> from toyrd import Model
     >>> plot_reconstruction(Model.random([0.5, 0.5], 3, rng=0)).images[0].get_array().shape
     (2, 2)
 
@@ -279,7 +263,7 @@ def plot_reconstruction(model: AnyModel, *, ax: Axes | None = None, vmax: float 
 
 
 def plot_column(
-    model: AnyModel, axes: Sequence[Axes], *, masses: ArrayLike | None = None, vmax: float = 1
+    model: Tables, axes: Sequence[Axes], *, masses: ArrayLike | None = None, vmax: float = 1
 ) -> Sequence[Axes]:
     """Draw one column of the paper's Figure 2.
 
@@ -307,6 +291,7 @@ def plot_column(
     Examples
     --------
     >>> axes = Figure().subplots(5)
+    >>> from toyrd import Model
     >>> len(plot_column(Model.random([0.5, 0.5], 3, rng=0), axes))
     5
 
@@ -371,13 +356,11 @@ def plot_frontier(
     ----------
     Alemi et al., *Fixing a Broken ELBO* (2018), Figure 1.
     """
-    ax, nat = as_axes(ax), _nat(unit)
-    one, of_D = (nat, unit) if frontier.unit == "nats" else (1.0, frontier.unit)
+    ax, (nat, one, *labels) = as_axes(ax), _units(unit, frontier.unit != "nats")
     (R, D), (rates, low, high) = frontier.reached, frontier.outline
     stairs = "steps-pre" if swap else "steps-post"
     drawn = {"drawstyle": "default" if frontier.convex else stairs, **options}
-    points = {f"rate R ({unit})": R / nat, f"distortion D ({of_D})": D / one}
-    (x, across), (y, up) = sorted(points.items(), reverse=not swap)
+    (x, across), (y, up) = sorted(zip(labels, (R / nat, D / one), strict=True), reverse=not swap)
     (line,) = ax.plot(across, up, **{"marker": ".", "linewidth": 1.2, **drawn})
     name = f"bounds of {options['label']}" if "label" in options else "bounds"
     fill = ax.fill_betweenx if swap else ax.fill_between
@@ -388,9 +371,7 @@ def plot_frontier(
     return ax
 
 
-def plot_path(
-    steps: Solution | Iterable[Solution], *, ax: Axes | None = None, unit: str = "nats"
-) -> Axes:
+def plot_path(steps: Walk, *, ax: Axes | None = None, unit: str = "nats") -> Axes:
     """Draw the way of an alternation in the plane of R and D.
 
     Parameters
@@ -429,9 +410,7 @@ def plot_path(
     return ax
 
 
-def plot_descent(
-    steps: Solution | Iterable[Solution], *, ax: Axes | None = None, unit: str = "nats"
-) -> Axes:
+def plot_descent(steps: Walk, *, ax: Axes | None = None, unit: str = "nats") -> Axes:
     """Draw how an alternation lowers what it minimises: D + βR, D at a rate, R at a distortion.
 
     Parameters
@@ -472,26 +451,22 @@ def as_axes(ax: Axes | None) -> Axes:
     return Picture(layout="constrained").add_subplot() if ax is None else ax
 
 
-def _nat(unit: str) -> float:
-    """Return what one unit is in nats."""
-    return NATS[one_of("unit", unit, tuple(NATS))]
+def _units(unit: str, bare: bool) -> tuple[float, float, str, str]:
+    """Return what units of R and D are, in nats or of a bare cost, and labels of their axes."""
+    nat = NATS[one_of("unit", unit, tuple(NATS))]
+    one, of_D = (1.0, "units of cost") if bare else (nat, unit)
+    return nat, one, f"rate R ({unit})", f"distortion D ({of_D})"
 
 
-def _bare(thing: AnyModel) -> bool:
-    """Tell whether an answer is that of a bare cost table, without a decoder."""
-    return isinstance(thing, Solution) and thing.decoder is None
-
-
-def _title(thing: AnyModel, unit: str) -> str:
+def _title(thing: Tables, unit: str) -> str:
     """Return the numbers of a model in words."""
-    nat = _nat(unit)
-    if _bare(thing):
+    nat, *_ = _units(unit, bare=False)
+    if not hasattr(thing, "d"):
         return f"R = {thing.R / nat:.4f} {unit}, D = {thing.D:.4f} units of cost"
-    values = {"H": thing.H, "D": thing.D, "R": thing.R, "I": thing.I}
-    return ", ".join(f"{name} = {value / nat:.4f}" for name, value in values.items()) + f" {unit}"
+    return ", ".join(f"{name} = {getattr(thing, name) / nat:.4f}" for name in "HDRI") + f" {unit}"
 
 
-def _trace(steps: Solution | Iterable[Solution], unit: str) -> list[tuple[str, Array]]:
+def _trace(steps: Walk, unit: str) -> list[Line]:
     """Return the label of an axis and the values of R, of D and of what is lowered."""
     rows = [steps] if isinstance(steps, Solution) else list(steps)
     points = [(one.D, one.R) for one in rows]
@@ -499,12 +474,12 @@ def _trace(steps: Solution | Iterable[Solution], unit: str) -> list[tuple[str, A
         points = steps.history[["D", "R"]].tolist()
     if not points:
         raise ValueError("steps has no iteration to draw; give it a Solution for each")
-    (D, R), last = np.array(points).T, rows[-1]
-    target, nat = last.target, _nat(unit)
-    one, of_D = (1.0, "units of cost") if _bare(last) else (nat, unit)
-    rate, distortion = (f"rate R ({unit})", R / nat), (f"distortion D ({of_D})", D / one)
+    (D, R), target = np.array(points).T, rows[-1].target
+    nat, one, x, y = _units(unit, rows[-1].decoder is None)
+    rate, distortion = (x, R / nat), (y, D / one)
     if target.name == "beta" and target.value < np.inf:
-        return [rate, distortion, (f"D + βR ({of_D})", (D + target.value * R) / one)]
+        y = y.replace("distortion D", "D + βR")
+        return [rate, distortion, (y, (D + target.value * R) / one)]
     return [rate, distortion, rate if target.name == "distortion" else distortion]
 
 
@@ -516,9 +491,9 @@ def _stacked(masses: Array) -> Iterator[Step]:
         yield f"e(z, z*={k})", top, style
 
 
-def _steps(ax: Axes | None, xlabel: str, steps: Sequence[Step]) -> Axes:
-    """Draw labelled distributions of one variable as steps, each in its style."""
-    ax = as_axes(ax)
+def _steps(ax: Axes | None, xlabel: str, areas: Iterable[Step], thick: Line, dashed: Line) -> Axes:
+    """Draw labelled distributions of one variable as steps: areas, a thick and a dashed line."""
+    ax, steps = as_axes(ax), [*areas, (*thick, _THICK), (*dashed, _DASHED)]
     for label, values, style in steps:
         edges = np.arange(values.size + 1) - 0.5
         ax.stairs(values, edges, label=label, **style)
