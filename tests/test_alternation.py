@@ -1,6 +1,7 @@
 """The alternation: every step lowers its objective or leaves it, whatever is free."""
 
 import math
+import warnings
 from itertools import islice, pairwise
 
 import numpy as np
@@ -11,6 +12,7 @@ from problems import HALF, INF, SHARP_ROWS, THIRDS
 
 from toyrd import (
     BernoulliDecoder,
+    ConvergenceWarning,
     GaussianDecoder,
     Model,
     alternate,
@@ -21,6 +23,7 @@ from toyrd import (
     count_images,
     entropy,
     solve,
+    toy_source,
 )
 from toyrd.curve import Status
 from toyrd.testing import distributions, tables
@@ -28,6 +31,7 @@ from toyrd.testing import distributions, tables
 law = settings(deadline=None, max_examples=30)
 few = settings(deadline=None, max_examples=15)
 IMAGES = (np.arange(8)[:, None] >> np.arange(3)) & 1
+TOY = toy_source().p
 PICTURES = bars_and_stripes(2)
 THREE = np.array([0.5, 0.3, 0.2])
 betas = st.one_of(st.sampled_from([0.0, 1e-4, 1.0, 50.0]), st.floats(0.01, 10))
@@ -202,6 +206,25 @@ def test_local_search_never_beats_the_global_optimum_of_its_family():
 
 
 # Starts
+
+
+@pytest.mark.parametrize(
+    "target", [{"beta": 1}, {"beta": 1.5}, {"rate": 0.5}, {"distortion": 2.5}]
+)
+def test_newton_takes_few_rows_where_updates_crawl(target, monkeypatch):
+    """As low as 600 updates or lower, at the target, after a hundred; at H nothing is left."""
+    options = {"decoder": GaussianDecoder(), "n_z": 5, "starts": 2, **target}
+    found = solve(TOY, **options)
+    assert found.iterations <= 300
+    perfect = target in ({"beta": 1}, {"rate": 0.5})
+    assert found.status is (Status.CERTIFIED if perfect else Status.LOCAL)
+    assert "rate" not in target or near(0.5, 1e-10) == found.R
+    monkeypatch.setattr("toyrd.alternation.LONG", 10**9)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        slow = solve(TOY, **options, max_iter=600)
+    assert found.objective <= slow.objective + 1e-9
+    np.testing.assert_array_less(np.diff(found.history["objective"]), 1e-12)
 
 
 def test_of_several_random_starts_the_best_is_kept():

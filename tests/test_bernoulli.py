@@ -76,6 +76,21 @@ def test_the_symbol_any_other_image_takes_what_a_row_leaves(parameters, listed):
     np.testing.assert_allclose(rows[:, -1], others, rtol=0, atol=1e-12)
 
 
+@given(arrays(bool, (7, 70)), st.integers(1, 300), st.integers(0, 2**32 - 1))
+def test_exactly_what_differs_from_a_certain_pixel_is_forbidden(bits, block, seed):
+    """log d(x|z) = −∞ if and only if a certain pixel of z is another in x, block by block."""
+    images = np.unique(bits, axis=0)
+    family, rng = BernoulliDecoder(images), np.random.default_rng(seed)
+    certain = rng.random((9, 70)) < 10 ** -rng.uniform(0, 3, (9, 1))
+    on = images[rng.integers(len(images), size=9)] ^ (rng.random((9, 70)) < 0.005)
+    odds = np.where(certain, np.where(on, np.inf, -np.inf), rng.normal(size=(9, 70)))
+    differs = ((images ^ on[:, None]) & certain[:, None]).any(axis=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("toyrd.bernoulli.BLOCK", block)
+        rows = family.log_rows(np.asfortranarray(odds))[:, : len(images)]
+    np.testing.assert_array_equal(rows == -np.inf, differs)
+
+
 def test_certain_pixels_give_exact_zeros_and_ones():
     images = all_images(3)
     certain = np.where(images, np.inf, -np.inf)

@@ -161,17 +161,17 @@ def test_both_bounds_hold_at_the_corners_of_every_cell_and_inside(kind, beta, ba
             inside = c(family, log_weight, beta, draw(rng, cell, 20)) - 1
             for upper in [plain[i], *([taylor[i]] if family.sums_to_one else [])]:
                 assert np.isnan(upper) or inside.max() <= upper + 1e-11 * (1 + abs(upper))
-        ends = family._halves(cells, log_weight, beta)
+        ends = family._parts(cells, log_weight, beta)
 
 
 @given(st.integers(0, 4), st.integers(1, 6), seeds)
 @settings(max_examples=40)
-def test_halves_cover_the_whole_box_with_its_ends(kind, rounds, seed):
+def test_parts_cover_the_whole_box_with_its_ends(kind, rounds, seed):
     rng = np.random.default_rng(seed)
     family = families(rng)[kind]
     log_weight, ends = draw_weight(rng, family, 1.5), family.box[None]
     for _ in range(rounds):
-        ends = family._halves(family._cells(ends), log_weight, 1.5)
+        ends = family._parts(family._cells(ends), log_weight, 1.5)
     np.testing.assert_array_equal(ends[:, 0].min(axis=0), family.box[0])
     np.testing.assert_array_equal(ends[:, 1].max(axis=0), family.box[1])
     theta = draw(rng, family.box, 100)[:, None]

@@ -19,7 +19,7 @@ import numpy as np
 from . import model
 from .checks import Array, locked
 from .curve import MET, Curve, Solution, Status, Target, as_history
-from .family import DecoderFamily
+from .family import DecoderFamily, FamilyCurve, Polish, SmoothFamily
 from .free import refuse_beyond, smooth_encoder
 from .model import Model, expectation, relative_entropy_terms
 from .table import TableCurve
@@ -35,6 +35,9 @@ ROUGH = 8
 
 TIE = 1e-9
 """Objectives so close, in nats, count as equal; then the least rate is chosen."""
+
+LONG, FEW = 100, 10_000
+"""Iterations after which Newton's method is tried as well, and the largest table for it."""
 
 PACE = 4.0
 """A start is given up that cannot win even with this many times its last gain."""
@@ -83,15 +86,34 @@ class Run:
             log_d = decoder.log_rows(log_d)
         return model.encoded(log_d, self.m, self.beta)[0].T
 
-    def go(self, steps: int, tol: float, callback: Callback | None = None) -> None:
-        """Take steps until one gains less than tol."""
-        for _ in range(steps):
-            if self.settled:
-                break
+    def go(self, most: int, tol: float, callback: Callback | None = None) -> None:
+        """Take steps until there are so many, or one gains less than tol."""
+        while len(self.rows) < most and not self.settled:
             self.step()
             if callback is not None:
                 callback(len(self.rows), self.objective)
             self.settled = self.gain(1) <= tol * max(1.0, abs(self.objective))
+
+    def leap(self) -> None:
+        """Move a free marginal and rows by Newton's method, where updates crawl."""
+        family, theta, target = self.curve.decoder, self.parameters, self.target
+        crawls = len(self.rows) >= LONG and not self.settled and self.curve.marginal is None
+        if not crawls or not isinstance(family, SmoothFamily) or theta is None:
+            return
+        live, other = self.mass > 0, copy.copy(self)
+        m, rows = self.mass[live] / self.mass.sum(), np.clip(theta[live], *family.box)
+        if target.name == "beta":
+            (m, rows), _ = Polish(self.p, family, self.beta, m, rows).run(m, rows)
+        else:
+            curve = FamilyCurve(self.p, family)
+            found = curve.followed(target, curve.over_rows(target, rows))[-1]
+            m, rows = found.m, found.parameters
+        other.mass, other.parameters, other.rows = 0 * self.mass, theta.copy(), [*self.rows]
+        other.mass[: m.size], other.parameters[: m.size] = m, rows
+        other.log_d = family.log_rows(other.parameters)
+        other.step()
+        if (other.missed, other.objective) < (self.missed, self.objective):
+            vars(self).update(vars(other))
 
     @property
     def objective(self) -> float:
@@ -274,9 +296,12 @@ def race(runs: list[Run], most: int, tol: float, callback: Callback | None = Non
     steps, done = ROUGH, 0
     while True:
         turn = min(steps if len(runs) > 1 else most, most - done)
+        done += turn
         for run in runs:
-            run.go(turn, tol, callback)
-        done, best = done + turn, min(runs, key=lambda run: (run.missed, run.objective))
+            run.go(done, tol, callback)
+            if run.m.size * run.p.size <= FEW and done < most:
+                run.leap()
+        best = min(runs, key=lambda run: (run.missed, run.objective))
         runs = [run for run in runs if run is best or run.promise(turn) < best.objective]
         proven = best.settled and best.objective - best.bound <= best.curve.tol
         if proven or done >= most or all(run.settled for run in runs):

@@ -351,7 +351,7 @@ class BernoulliDecoder(ReadOnly):
 def _as_words(bits: NDArray[np.bool_]) -> Words:
     """Pack the pixels of each image into words of 64 bits, at [word, x]."""
     packed = np.packbits(bits.reshape(len(bits), -1), axis=1)
-    whole = np.pad(packed, ((0, 0), (0, -packed.shape[1] % 8)))
+    whole = np.ascontiguousarray(np.pad(packed, ((0, 0), (0, -packed.shape[1] % 8))))
     return np.ascontiguousarray(whole.view(np.uint64).T)
 
 

@@ -7,16 +7,17 @@ mixing measure over θ: convex, and optimal where c ≤ 1 over the whole family.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property, partial
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse.csgraph import connected_components
 from scipy.special import logsumexp, xlogy
 
-from .cells import searched
+from .cells import Bound, searched
 from .checks import Array, as_table, frozen, has_shape, locked
 from .curve import MET, Curve, Solution, Status, Target, as_history, family_decoder, gap_above
 from .model import entropy
@@ -131,11 +132,22 @@ class FamilyCurve(Curve):
         # Columns that are no distributions, as of a class decoder, have a bound of their own.
         least = getattr(family, "least", None)
         self.bare, self.H = least is not None, (least or entropy)(p)
-        self.grid = family.dictionary()
-        self.bound = getattr(family, "bound", partial(searched, family, self.grid))
-        # A best row for each symbol, and one for all.
-        each = np.vstack([np.eye(p.size)[p > 0], p])
-        self.extremes = family.fit(each, None)
+
+    @cached_property
+    def grid(self) -> Array:
+        """The rows of the dictionary."""
+        return self.family.dictionary()
+
+    @cached_property
+    def extremes(self) -> Array:
+        """A best row for each symbol, and one for all."""
+        return self.family.fit(np.vstack([np.eye(self.p.size)[self.p > 0], self.p]), None)
+
+    @property
+    def bound(self) -> Callable[[Array, float, float], Bound]:
+        """The family's own bound on c, or else a search."""
+        own: Any = getattr(self.family, "bound", None)
+        return own or partial(searched, self.family, self.grid)
 
     def at(self, beta: float, start: Solution | None = None) -> Solution:
         """Return the optimum at β, warm from another point's rows."""
@@ -168,8 +180,8 @@ class FamilyCurve(Curve):
         """
         guess, more = None, [theta, self.grid]
         for rounds in range(1, self.max_iter + 1):  # noqa: B007 - the last is reported
-            found = self._over_table(target, np.concatenate([*more, self.extremes]), guess)
-            others = self._followed(target, found)
+            found = self.over_rows(target, np.concatenate([*more, self.extremes]), guess)
+            others = self.followed(target, found)
             more = [one.parameters for one in (found, *others)]
             best, high = self._certified(target, self._preferred(target, found, others[-1]))
             if best.converged or not len(high):
@@ -178,7 +190,7 @@ class FamilyCurve(Curve):
             guess = best.beta or None
         return replace(best, iterations=rounds)
 
-    def _followed(self, target: Target, found: Solution) -> list[Solution]:
+    def followed(self, target: Target, found: Solution) -> list[Solution]:
         """Return answers over polished rows, the last at the β for which they are polished.
 
         A table of rows that are right for one β meets the target at another; a secant finds
@@ -189,7 +201,7 @@ class FamilyCurve(Curve):
         answers, used = [found], [found.beta]
         while len(answers) <= (1 if target.name == "beta" else POLISHES):
             rows = self._polished(answers[-1], used[-1])
-            answers.append(self._over_table(target, rows, used[-1]))
+            answers.append(self.over_rows(target, rows, used[-1]))
             slope, got = 0.0, answers[-1].beta
             if len(used) > 1:
                 slope = (got - answers[-2].beta) / (used[-1] - used[-2])
@@ -210,7 +222,7 @@ class FamilyCurve(Curve):
         cost = np.ascontiguousarray(-self.family.log_rows(theta).T)
         return TableCurve(self.p, cost, tol=min(self.tol, SHARPER))
 
-    def _over_table(self, target: Target, theta: Array, guess: float | None = None) -> Solution:
+    def over_rows(self, target: Target, theta: Array, guess: float | None = None) -> Solution:
         """Return the answer over these rows alone, without those that it does not use."""
         curve = self._table(theta)
         if target.name == "beta":
@@ -253,8 +265,8 @@ class FamilyCurve(Curve):
         """
         if not isinstance(self.family, SmoothFamily):
             return None
-        near = self._over_table(Target("beta", NEAR_ONE), self.grid)
-        near = self._over_table(Target("beta", NEAR_ONE), self._polished(near, NEAR_ONE))
+        near = self.over_rows(Target("beta", NEAR_ONE), self.grid)
+        near = self.over_rows(Target("beta", NEAR_ONE), self._polished(near, NEAR_ONE))
         if near.D + near.R - self.H > 2 * (NEAR_ONE - 1) * self.H:  # no perfect fit is so far off
             return None
         order = np.argsort(-near.m)
