@@ -157,7 +157,8 @@ class ConcaveRows(ABC):
         moves = way @ slopes.swapaxes(1, 2)
         kappa = np.zeros_like(log_d)
         if self.sums_to_one:
-            below = self.log_rows(flat).reshape(moves.shape)
+            few, place = np.unique(flat, axis=0, return_inverse=True)  # neighbours share corners
+            below = self.log_rows(few)[place].reshape(moves.shape)
             kappa = np.maximum(0.0, (log_d[:, None] + moves - below).max(axis=1))
         spread = np.abs(slopes) * np.ptp(way, axis=1, keepdims=True)
         return Cells(ends, centre, log_d, spread, moves, kappa)

@@ -231,9 +231,10 @@ def _pulled(parameters: Array, n_bins: int, count: int) -> tuple[Array, list[Arr
     ends of the bin and E(z) = Φ(−|z|) exp(z²/2); but 1 less both tails where the mean is inside.
     """
     mean, width = parameters[:, :1], parameters[:, 1:]
+    edges = np.arange(n_bins + 1) - 0.5
+    edges[0], edges[-1] = -np.inf, np.inf
     with np.errstate(all="ignore"):
-        inner = np.clip((np.arange(n_bins - 1) + 0.5 - mean) / width, -1e150, 1e150)
-        z = np.concatenate([np.full_like(mean, -np.inf), inner, np.full_like(mean, np.inf)], 1)
+        z = np.clip((edges - mean) / width, -1e150, 1e150)
         half, tail = 0.5 * z**2, 0.5 * erfcx(np.abs(z) * np.sqrt(0.5))
         a, b, tails = z[:, :-1], z[:, 1:], (tail[:, :-1], tail[:, 1:])
         near, drop = np.minimum(half[:, :-1], half[:, 1:]), np.exp(np.abs(a + b) / (-2 * width))
