@@ -448,7 +448,7 @@ class Search:
         data, beta, free = self.data, self.betas[i], self.classes["+++"]
         if name[1] == "+":
             yield free.tables(np.zeros(data.p.size * data.n_z), beta)
-        yield from (known[i] for other, known in self.found.items() if other != name)
+        yield from (self.found[other][i] for other in reversed(self.found) if other != name)
         yield from self.found[name][max(i - 1, 0) : i]
         if name[1] == "-":
             yield from self._covers(i, beta)
