@@ -399,7 +399,8 @@ class Search:
             for i in reversed(range(len(self.betas) - 1)):
                 self._improve(name, i, self.found[name][i + 1 : i + 2])
         for name, i in product(ORDER, range(len(self.betas))):
-            self._improve(name, i, [self.found[n][i] for n in ORDER if _holds(name, n)])
+            others = [n for n in ORDER if _holds(name, n) or n == "+" + name[1:] != name]
+            self._improve(name, i, [self.found[n][i] for n in others])
         return {name: self._solutions(name) for name in NAMES}
 
     def _first(self, name: str, beta: float) -> Known:
@@ -457,22 +458,15 @@ class Search:
                 yield free.tables(coupled(data.p, data.n_z, order).ravel(), beta)
 
     def _covers(self, i: int, beta: float) -> Iterator[Known]:
-        """Yield the cover if it fits, half silent too, and rows that suit a uniform marginal."""
-        data, one, rows, log_m = (
-            self.data,
-            self.classes["+-+"],
-            self.data.cover,
-            np.zeros(self.data.n_z),
-        )
-        chosen = []
-        if len(rows) == data.n_z:
-            first = np.arange(data.n_z) == 0
-            chosen = [(rows, log_m), (rows * ~first[:, None], first * np.log(data.n_z))]
-        rows = np.vstack([rows, self.found["+-+"][i].get("theta", rows[:0])])
+        """Yield rows, repeats allowed, that suit a uniform marginal, and half silent ones."""
+        data, one, log_m = self.data, self.classes["+-+"], np.zeros(self.data.n_z)
+        rows = np.vstack([data.cover, self.found["+-+"][i].get("theta", data.cover[:0])])
         logits = data.family.log_rows(rows).T / beta
         weights = np.exp(logits - logits.max(axis=1, keepdims=True))
-        chosen.append((rows[greedy(weights, data.p, data.n_z)], log_m))
-        for theta, log_m in chosen:
+        even = rows[greedy(weights, data.p, data.n_z)]
+        half = np.vstack([data.family.fit(data.p[None], None), rows[1 : data.n_z]])
+        for theta, weight in (even, 1), (half, data.n_z):
+            log_m[0] = np.log(weight)
             yield one.tables(one.pack({"theta": theta, "log_m": log_m}), beta)
 
     def _wander(self, name: str, i: int) -> None:
