@@ -1,4 +1,4 @@
-"""Figure 3: simple and complex encoders, decoders and marginals, on toy and images (20 s).
+"""Figure 3: simple and complex encoders, decoders and marginals, on toy and images (15 s).
 
 Notation: a class is named by three signs, for encoder, decoder and marginal: - is simple, + is
 free. A simple encoder is e ∝ exp(−(w_z·x − b_z)²), a simple decoder has rows of a family with
@@ -26,25 +26,16 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 from scipy.optimize import Bounds, minimize
 
-from . import (
-    BernoulliDecoder,
-    GaussianDecoder,
-    Model,
-    Solution,
-    Source,
-    Status,
-    Target,
-    bars_and_stripes,
-    best_decoder,
-    entropy,
-    solve,
-    toy_source,
-)
 from .appendix_e import slopes, softmax
+from .bernoulli import BernoulliDecoder
 from .checks import Array
+from .curve import Solution, Status, Target, gap_above
 from .family import SmoothFamily
 from .figure import PAGE, figure_parser, figure_style, number, progress, run, text_table
-from .model import SMALLEST
+from .gaussian import GaussianDecoder
+from .model import SMALLEST, Model, best_decoder, entropy
+from .solver import solve
+from .sources import Source, bars_and_stripes, toy_source
 
 __all__ = ["draw_panels", "image_data", "main", "search_all", "sentences", "toy_data"]
 
@@ -231,10 +222,9 @@ class ModelClass:
         """Bounds on the variables: only rows of a family have any."""
         ends = []
         for far, row in zip((-np.inf, np.inf), self.data.family.box, strict=True):
-            sides = {"theta": row}
-            parts = self.shapes.items()
-            ends.append({n: np.broadcast_to(sides.get(n, far), shape) for n, shape in parts})
-        return Bounds(*map(self.pack, ends))
+            parts = {n: np.full(shape, far) for n, shape in self.shapes.items()}
+            ends.append(self.pack({**parts, "theta": np.tile(row, (self.data.n_z, 1))}))
+        return Bounds(*ends)
 
     def pack(self, parts: Known) -> Array:
         """Return the variables as one row."""
@@ -401,7 +391,8 @@ class Search:
         for name, i in product(ORDER, range(len(self.betas))):
             others = [n for n in ORDER if _holds(name, n) or n == "+" + name[1:] != name]
             self._improve(name, i, [self.found[n][i] for n in others])
-        return {name: self._solutions(name) for name in NAMES}
+        each = range(len(self.betas))
+        return {name: [self._solution(name, i) for i in each] for name in NAMES}
 
     def _first(self, name: str, beta: float) -> Known:
         """Return what theory gives: an optimum, its rows repeated by their mass, or a bound."""
@@ -492,17 +483,15 @@ class Search:
             row *= 1 + JIGGLE * self.rng.normal(size=row.size)
             yield one.tables(moved, beta)
 
-    def _solutions(self, name: str) -> list[Solution]:
-        """Return what was found in a class, with its certificates."""
-        found = []
-        for beta, known in zip(self.betas, self.found[name], strict=True):
-            model, target = self.classes[name].model(known["x"], beta), Target("beta", beta)
-            objective, bound = target.objective(model.D, model.R), known["bound"]
-            one: dict[str, Any] = {"beta": beta, "objective": objective, "lower_bound": bound}
-            one["gap"] = max(0.0, objective - bound)
-            one["status"] = Status.CERTIFIED if one["gap"] <= PROVEN else Status.LOCAL
-            found.append(Solution.of_model(target, model, **one))
-        return found
+    def _solution(self, name: str, i: int) -> Solution:
+        """Return what was found in a class at a β, with its certificate."""
+        known, target = self.found[name][i], Target("beta", self.betas[i])
+        model, bound = self.classes[name].model(known["x"], self.betas[i]), known["bound"]
+        objective = target.objective(model.D, model.R)
+        gap = gap_above(bound, objective)
+        status = Status.CERTIFIED if gap <= PROVEN else Status.LOCAL
+        parts = {"objective": objective, "lower_bound": bound, "gap": gap, "status": status}
+        return Solution.of_model(target, model, beta=self.betas[i], **parts)
 
 
 def search_all(
@@ -606,7 +595,6 @@ def as_panel(data: Data, results: Results) -> Panel:
 
 # Of encoder and marginal, from the first drawn to the last: each is seen under the next.
 _WIDTHS = {"--": 5.0, "-+": 3.0, "+-": 1.7, "++": 0.7}
-_SIZES = {"--": 6.5, "-+": 4.6, "+-": 3.0, "++": 1.3}
 _TONES = {  # of the decoder
     "-": {"--": "#ee8a4a", "-+": "#fbd3b6", "+-": "#7f2704", "++": "#e8702a"},
     "+": {"--": "#5b9bd0", "-+": "#c6dcef", "+-": "#08306b", "++": "#5ba3d9"},
@@ -620,33 +608,22 @@ def _style(name: str) -> dict[str, Any]:
         "color": tones[part],
         "linestyle": "solid" if name[2] == "+" else (0, (2.5, 1.2)),
         "linewidth": _WIDTHS[part],
+        "solid_capstyle": "butt",
         "marker": "o" if name[1] == "-" else "s",
-        "markersize": _SIZES[part],
+        "markersize": 0.6 + 1.2 * _WIDTHS[part],
         "markeredgecolor": tones["+-"],
         "markeredgewidth": 0.5,
-        "solid_capstyle": "butt",
-        "dash_capstyle": "butt",
     }
 
 
-def _draw_classes(ax: Axes, panel: Panel, above: float | None = None) -> None:
-    """Draw the lower hull of each class, and its models, at R and D.
-
-    With `above` it is D + R less that in the place of D.
-    """
-    for part, name in product(("line", "marks"), NAMES):
-        R, D = panel.points[name].T
-        style, label = {**_style(name), "linestyle": "none"}, name
-        if part == "line":
-            corners, style, label = (
-                hull(panel.points[name]),
-                {**_style(name), "marker": "none"},
-                "",
-            )
-            R = np.union1d(np.linspace(corners[0, 0], corners[-1, 0], 200), corners[:, 0])
-            D = np.interp(R, *corners.T)
-        y = D if above is None else np.maximum(D + R - above, 0)
-        ax.plot(R, y, label=label, **style)
+def _draw_classes(ax: Axes, panel: Panel, height: Callable[[Array, Array], Array]) -> None:
+    """Draw the lower hull of each class, and above all hulls its models."""
+    for name, points in panel.points.items():
+        corners, style = hull(points), _style(name)
+        R = np.union1d(np.linspace(corners[0, 0], corners[-1, 0], 200), corners[:, 0])
+        ax.plot(R, height(R, np.interp(R, *corners.T)), **{**style, "marker": "none"})
+        style |= {"linestyle": "none", "zorder": 3}
+        ax.plot(points[:, 0], height(*points.T), label=name, **style)
 
 
 def draw_plane(ax: Axes, panel: Panel) -> None:
@@ -655,15 +632,15 @@ def draw_plane(ax: Axes, panel: Panel) -> None:
     ax.fill_between([0, H], [H, 0], color="0.9", lw=0)
     ax.text(0.27 * H, 0.27 * H, "no model:\nD + R < H", ha="center", va="center")
     ax.plot(*hull(np.concatenate([*panel.points.values()])).T, color="0.6", linewidth=8)
-    _draw_classes(ax, panel)
+    _draw_classes(ax, panel, lambda _, D: D)
     ax.set(xlabel="rate R (nats)", ylabel="distortion D (nats)")
-    ax.set(xlim=(-0.04 * H, None), ylim=(-0.04 * H, None))
-    ax.set_title(f"{panel.title}: rate and distortion")
+    title, ends = f"{panel.title}: rate and distortion", (-0.04 * H, None)
+    ax.set(title=title, xlim=ends, ylim=ends)
 
 
 def draw_excess(ax: Axes, panel: Panel) -> None:
     """Draw what −ELBO is above H against R, as in Figure 3b, on a scale that shows both ends."""
-    _draw_classes(ax, panel, panel.H)
+    _draw_classes(ax, panel, lambda R, D: np.maximum(D + R - panel.H, 0))
     ax.set_yscale("symlog", linthresh=1e-3, linscale=0.5)
     ax.set(xlabel="rate R (nats)", ylabel="−ELBO − H = D + R − H (nats)", ylim=(-3e-4, None))
     ax.set_yticks([0, 1e-3, 1e-2, 1e-1, 1], ["0", "0.001", "0.01", "0.1", "1"])
@@ -739,7 +716,7 @@ def sentences(data: Data, results: Results) -> list[str]:
     """
     panel, betas = as_panel(data, results), np.array([one.beta for one in results["+++"]])
     rows = np.reshape([panel.points[name] for name in NAMES], (2, 2, 2, -1, 2))
-    R, D = np.moveaxis(rows, -1, 0)
+    (R, D), every = np.moveaxis(rows, -1, 0), rows.reshape(-1, 2)
     ones = R[(betas == 1) & (R + D - panel.H <= CLOSE)]
     least = f"At beta = 1 no model found is within {CLOSE:g} of H."
     if ones.size:
@@ -747,7 +724,7 @@ def sentences(data: Data, results: Results) -> list[str]:
             f"At beta = 1 the {ones.size} classes within {CLOSE:g} of H have rates from "
             f"{ones.min():.3f} to {ones.max():.3f}: the ELBO does not choose between them."
         )
-    corners, best = hull(rows.reshape(-1, 2)), pareto(rows.reshape(-1, 2).round(9))
+    corners = hull(every)
     above = max(0.0, (corners.sum(axis=1) - panel.H).max())
     return [
         *_reach(panel.H, rows[:, 1], "With a free decoder"),
@@ -756,8 +733,8 @@ def sentences(data: Data, results: Results) -> list[str]:
         least,
         f"{data.n_z} latents carry at most log n_z = {np.log(data.n_z):.3f}; "
         f"the largest rate found is {R.max():.3f}.",
-        f"The lower hull of all {R.size} models has {len(corners)} corners, at most "
-        f"{above:.1e} above D + R = H; {len(best)} models are Pareto steps.",
+        f"The lower hull of all {R.size} models has {len(corners)} corners, at most {above:.1e} "
+        f"above D + R = H; {len(pareto(every.round(9)))} models are Pareto steps.",
     ]
 
 
@@ -789,7 +766,7 @@ HELP = """Draw eight model classes on the toy and on images, as in Figure 3 of t
 
 A class is named by three signs, for encoder, decoder and marginal: - is simple, + is any table.
 The best model of each is searched at every beta, and proven where theory allows. Takes about
-20 seconds."""
+15 seconds."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -834,16 +811,14 @@ def _command(options: argparse.Namespace) -> tuple[Figure, str]:
 
 
 def _table(data: Data, results: Results) -> str:
-    """Return a table of the classes: the best ELBO, the gaps to their bounds, what is proven."""
+    """Return a table of the classes: the best ELBO, the gap to what bounds it, what is proven."""
     rows = []
     for name, found in results.items():
-        best = min(found, key=lambda one: one.D + one.R)
-        most = np.log(data.n_z)
-        gap = max(one.objective - one.target.bound(one.H, most, one.D, one.R) for one in found)
-        proven = f"{sum(one.gap <= PROVEN for one in found)} of {len(found)}"
+        best, gaps = min(found, key=lambda one: one.D + one.R), [one.gap for one in found]
+        proven = f"{sum(gap <= PROVEN for gap in gaps)} of {len(gaps)}"
         excess = max(0.0, best.R + best.D - best.H)
-        rows.append([name, f"{best.beta:g}", best.R, best.D, excess, max(0.0, gap), proven])
-    header = [f"{data.name} (nats)", "beta", "R", "D", "-ELBO - H", "gap to free tables", "proven"]
+        rows.append([name, f"{best.beta:g}", best.R, best.D, excess, max(gaps), proven])
+    header = [f"{data.name} (nats)", "beta", "R", "D", "-ELBO - H", "largest gap", "proven"]
     return text_table(header, rows)
 
 
