@@ -56,7 +56,7 @@ CLOSE = 0.01
 PROVEN, SLACK = 1e-7, 1e-3
 """Gap of a proven optimum, at which a search rests, and loss at which an end is left."""
 
-JIGGLE, MOVES, ROWS, WORTH = 0.2, 500, 5, 1e-6
+JIGGLE, MOVES, ROWS, WORTH = 0.2, 500, 10, 1e-6
 """Share by which rows move at random, moves of an encoder and of rows in a round, and the gain of
 a round that keeps others coming."""
 
@@ -303,7 +303,8 @@ class ModelClass:
         It is for a free decoder and a uniform marginal, where D + βR is H + β log n_z less
         H(Z) − (1 − β) H(Z|X). What does not move is not computed again, nor normalised.
         """
-        p, t, ones, least = self.data.p, self.tables(x, beta), np.ones(self.data.n_z), np.inf
+        p, t, ones = self.data.p, self.tables(x, beta), np.ones(self.data.n_z)
+        least = self.value(x, beta)[0] - entropy(p) - beta * np.log(ones.size)
         level = t["logits"][:, 0] - t["e"][0][:, 0]
         now = np.array([*t["e"], np.multiply(*t["e"])])
         for _ in range(MOVES):
