@@ -307,9 +307,9 @@ class ModelClass:
         least = self.value(x, beta)[0] - entropy(p) - beta * np.log(ones.size)
         level = t["logits"][:, 0] - t["e"][0][:, 0]
         now = np.array([*t["e"], np.multiply(*t["e"])])
-        for _ in range(MOVES):
+        for share in JIGGLE ** rng.uniform(1, 3, MOVES):
             moved = x.copy()
-            at, log_e = self._moved(moved, level, rng)
+            at, log_e = self._moved(moved, share, level, rng)
             old, e = now[at].copy(), np.exp(log_e)
             now[at] = log_e, e, log_e * e
             share = p / (total := now[1] @ ones)
@@ -320,11 +320,11 @@ class ModelClass:
                 now[at] = old
         return x
 
-    def _moved(self, x: Array, level: Array, rng: Rng) -> tuple[Any, Array]:
+    def _moved(self, x: Array, share: float, level: Array, rng: Rng) -> tuple[Any, Array]:
         """Move one w by a share, or let two symbols share rows; return where log e is new."""
         data, parts = self.data, self.unpack(x)
         if "phi" in parts:
-            z, share = rng.integers(data.n_z), JIGGLE ** rng.uniform(1, 3)
+            z = rng.integers(data.n_z)
             parts["phi"][:-1, z] *= 1 + share * rng.normal(size=len(parts["phi"]) - 1)
             return np.s_[:, :, z], -((data.inputs @ parts["phi"][:, z]) ** 2) - level
         pair, log_e = rng.integers(data.p.size, size=2), parts["log_e"]
@@ -473,15 +473,15 @@ class Search:
             left = self.starts if gain > WORTH else left - 1
 
     def _moved(self, name: str, i: int) -> Iterator[Known]:
-        """Yield tables of what is found, with one row of a family moved, or the encoder."""
+        """Yield tables of what is found, with two rows of a family moved, or the encoder."""
         one, beta, x = self.classes[name], self.betas[i], self.found[name][i]["x"]
         if name != "+-+":
             yield one.tables(one.wander(x, beta, self.rng), beta)
             return
-        for z in self.rng.integers(self.data.n_z, size=ROWS):
+        for pair in self.rng.integers(self.data.n_z, size=(ROWS, 2)):
             moved = x.copy()
-            row = one.unpack(moved)["theta"][z]
-            row *= 1 + JIGGLE * self.rng.normal(size=row.size)
+            theta = one.unpack(moved)["theta"]
+            theta[pair] *= 1 + JIGGLE * self.rng.normal(size=theta[pair].shape)
             yield one.tables(moved, beta)
 
     def _solution(self, name: str, i: int) -> Solution:
