@@ -121,6 +121,18 @@ def test_log_linear_encoders_are_limits_of_simple_ones():
         np.testing.assert_allclose(near["e"][1], known["e"][1], atol=1e-3)
 
 
+@pytest.mark.parametrize("name", ["++-", "-+-"])
+@pytest.mark.parametrize("beta", [0.3, 0.9])
+def test_random_moves_only_ever_make_an_encoder_better(data, name, beta):
+    one, at = drawn(data, name)
+    values = [one.value(at, beta)[0]]
+    for seed in range(3):
+        at = one.wander(at, beta, np.random.default_rng(seed))
+        values.append(one.value(at, beta)[0])
+    assert (np.diff(values) <= 1e-12).all()
+    assert values[-1] < values[0] - 0.01
+
+
 # The search
 
 
