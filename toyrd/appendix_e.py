@@ -59,9 +59,11 @@ def slopes(p: Array, e: Pair, d: Pair, m: Pair, slope: Slope) -> tuple[Tables, .
     return D, R, C, of_d, weight * (m[1] - e_z)
 
 
-@np.errstate(over="ignore", divide="ignore", invalid="ignore")
 def softmax(logits: Tables, axis: int = -1) -> Pair:
-    """Return exp(logits) normalised over an axis, after its logarithms."""
+    """Return exp(logits) normalised over an axis, after its logarithms.
+
+    What overflows is done again, shifted: call it where numpy is silent about that.
+    """
     table, total, log = _exponentials(logits, axis)
     if not np.vdot(log, log).real < _SAFE:  # a bound on the square of each
         logits = logits - logits.real.max(axis=axis, keepdims=True)
@@ -237,6 +239,7 @@ class AppendixE:
         shape = checks.as_count("runs", runs), self.size
         return checks.as_rng(rng).normal(0.0, checks.as_number("spread", spread, low=0), shape)
 
+    @np.errstate(all="ignore")
     def tables(self, parameters: Tables) -> tuple[Tables, Tables, Pair, Pair, Pair]:
         """Return u and v, the terms w·input − b at [x, z], then e, d and m as for `slopes`."""
         encoder, decoder, logits = self.split(parameters)

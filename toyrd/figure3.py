@@ -238,6 +238,7 @@ class ModelClass:
             parts[name] = x[start:end].reshape(shape)
         return parts
 
+    @np.errstate(all="ignore")
     def tables(self, x: Array, beta: float) -> dict[str, Any]:
         """Return the pairs e, d and m at a β, the encoder's logits, and the variables."""
         data, t = self.data, dict[str, Any](self.unpack(x))
