@@ -81,7 +81,7 @@ class Task:
     beta: float
     e: Array
 
-    def solve(self, iterations: int, callback: Callable[..., None] | None = None) -> Solution:
+    def solve(self, iterations: int, callback: Callable[..., object] | None = None) -> Solution:
         """Run a few updates."""
         cap: dict[str, Any] = {"max_iter": iterations, "tol": 1e-300, "callback": callback}
         with warnings.catch_warnings():

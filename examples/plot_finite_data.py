@@ -66,7 +66,7 @@ def settings(steps: int) -> list[Setting]:
     ]
 
 
-def evaluate(options: argparse.Namespace, tell: Callable[..., None]) -> tuple[Array, Array]:
+def evaluate(options: argparse.Namespace, tell: Callable[..., object]) -> tuple[Array, Array]:
     """Return D + R [draw, setting, (empirical, true)] and the entropy of each draw."""
     p, rng, chosen = toy_source().p, np.random.default_rng(options.seed), settings(options.steps)
     samples = [empirical(p, options.samples, rng=rng) for _ in range(options.draws)]

@@ -55,7 +55,7 @@ def active(answer: Solution) -> int:
 
 
 def compute(
-    source: Source, betas: Array, tell: Callable[..., None]
+    source: Source, betas: Array, tell: Callable[..., object]
 ) -> tuple[list[Solution], list[Change]]:
     """Return the answers along β, and the transitions between them, from the highest β on."""
     family = GaussianDecoder(source.p.size)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from . import model
-from .checks import Array, locked
+from .checks import Array, Tell, locked
 from .curve import MET, Curve, Solution, Status, Target, as_history
 from .family import DecoderFamily, FamilyCurve, Polish, SmoothFamily
 from .free import refuse_beyond, smooth_encoder
@@ -25,7 +25,6 @@ from .model import Model, expectation, relative_entropy_terms
 from .table import TableCurve
 
 Row = tuple[float, float, float, float]
-Callback = Callable[[int, float], object]
 
 COARSE = 1e-3
 """Below this β, R is summed from the encoder: D/β leaves too few digits."""
@@ -86,15 +85,14 @@ class Run:
             log_d = decoder.log_rows(log_d)
         return model.encoded(log_d, self.m, self.beta)[0].T
 
-    def go(self, most: int, tol: float, callback: Callback | None = None) -> None:
+    def go(self, most: int, tol: float, callback: Tell) -> None:
         """Take steps until there are so many, or one gains less than tol."""
         while len(self.rows) < most and not self.settled:
             self.step()
-            if callback is not None:
-                callback(len(self.rows), self.objective)
+            callback(len(self.rows), self.objective)
             self.settled = self.gain(1) <= tol * max(1.0, abs(self.objective))
 
-    def leap(self) -> None:
+    def leap(self, callback: Tell) -> None:
         """Move a free marginal and rows by Newton's method, where updates crawl."""
         family, theta, target = self.curve.decoder, self.parameters, self.target
         crawls = len(self.rows) >= LONG and not self.settled and self.curve.marginal is None
@@ -114,6 +112,7 @@ class Run:
         other.step()
         if (other.missed, other.objective) < (self.missed, self.objective):
             vars(self).update(vars(other))
+            callback(len(self.rows), self.objective)
 
     @property
     def objective(self) -> float:
@@ -199,7 +198,7 @@ class LocalCurve(Curve):
     rng: np.random.Generator
     tol: float
     max_iter: int | None
-    callback: Callback | None
+    callback: Tell
 
     @cached_property
     def table(self) -> TableCurve:
@@ -291,7 +290,7 @@ class LocalCurve(Curve):
         return np.asarray(seeded(self.p, self.n_z, seeds=seeds, rng=rng))
 
 
-def race(runs: list[Run], most: int, tol: float, callback: Callback | None = None) -> Run:
+def race(runs: list[Run], most: int, tol: float, callback: Tell) -> Run:
     """Run all starts in turns of growing length; give up those that cannot win any more."""
     steps, done = ROUGH, 0
     while True:
@@ -300,7 +299,7 @@ def race(runs: list[Run], most: int, tol: float, callback: Callback | None = Non
         for run in runs:
             run.go(done, tol, callback)
             if run.m.size * run.p.size <= FEW and done < most:
-                run.leap()
+                run.leap(callback)
         best = min(runs, key=lambda run: (run.missed, run.objective))
         runs = [run for run in runs if run is best or run.promise(turn) < best.objective]
         proven = best.settled and best.objective - best.bound <= best.curve.tol

@@ -19,13 +19,12 @@ from scipy.optimize import minimize
 from scipy.special import xlogy
 
 from . import checks
-from .checks import Array
+from .checks import Array, Tell
 from .curve import Solution, Status, Target, as_history, warn
 from .model import SMALLEST, Model
 
 __all__ = ["AppendixE", "train", "train_all"]
 
-Tell = Callable[[int, float], object]
 Tables = NDArray[Any]  # complex ones too, for derivatives by a complex step
 Pair = tuple[Tables, Tables]
 Slope = Callable[[Tables], Any]
@@ -547,7 +546,7 @@ def train_all(
     length = checks.as_count("steps", steps), checks.as_count("every", every)
     size = step_size if step_size is not None else 0.2 if rate is None else 0.008
     size = checks.as_number("step_size", size, low=0, high=_FINITE, open_low=True)
-    tell = checks.as_callback(callback) or (lambda *_: None)
+    tell = checks.as_callback(callback)
     training = Training(family, target, aim, *length, tell)
     # glibc gives the tables of each step back to the system, and fetches them again page by
     # page, until it has seen a larger block freed.

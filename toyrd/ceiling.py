@@ -20,8 +20,8 @@ from matplotlib.figure import Figure
 
 from . import ClassDecoder, GaussianDecoder, Source, empirical, frontier, identified, solve
 from .appendix_e import train_all
-from .checks import Array, Tell
-from .figure import PAGE, UNITS, figure_parser, figure_style, number, progress, quiet, run
+from .checks import Array, Tell, quiet
+from .figure import PAGE, UNITS, figure_parser, figure_style, number, progress, run
 from .model import Tables
 from .sources import toy_source
 

@@ -195,11 +195,15 @@ def one_of(name: str, value: str, names: tuple[str, ...]) -> str:
     return value
 
 
-def as_callback(value: Callable[..., object] | None) -> Callable[..., object] | None:
-    """Return `value` if it can be called, or None."""
+def quiet(*_: object) -> None:
+    """Say nothing."""
+
+
+def as_callback(value: Tell | None) -> Tell:
+    """Return `value` if it can be called, and `quiet` for None."""
     if value is not None and not callable(value):
         raise TypeError(f"callback must be callable, not {reprlib.repr(value)}")
-    return value
+    return value or quiet
 
 
 def as_rng(rng: Seed | None) -> np.random.Generator:

@@ -22,6 +22,8 @@ from typing import Any, NoReturn
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from .checks import Tell, quiet
+
 Command = Callable[[Namespace], tuple[Figure, str]]
 
 UNITS = "axes fraction", "offset points"
@@ -247,7 +249,7 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[Any]], *, digits: 
 
 
 @contextmanager
-def progress(total: int, label: str) -> Iterator[Callable[..., None]]:
+def progress(total: int, label: str) -> Iterator[Tell]:
     """Give a callback that moves a progress bar by one step, whatever it is called with.
 
     The bar is tqdm's, on stderr, if tqdm is installed and stderr is a terminal; otherwise
@@ -273,10 +275,6 @@ def progress(total: int, label: str) -> Iterator[Callable[..., None]]:
         return
     with tqdm(total=total, desc=label, leave=False, disable=None) as bar:
         yield lambda *_: bar.update()
-
-
-def quiet(*_: object) -> None:
-    """Do nothing: the callback of those who give none."""
 
 
 def number(low: float, high: float = float("inf"), kind: type = float) -> Callable[[str], Any]:

@@ -21,8 +21,8 @@ from matplotlib.patheffects import Normal, Stroke
 
 import toyrd
 
-from .checks import Array, Seed, Tell
-from .figure import PAGE, figure_parser, figure_style, number, progress, quiet, run, text_table
+from .checks import Array, Seed, Tell, quiet
+from .figure import PAGE, figure_parser, figure_style, number, progress, run, text_table
 from .model import Tables
 
 WIDTH = 4.0

@@ -28,7 +28,7 @@ from scipy.optimize import Bounds, minimize
 
 from .appendix_e import slopes, softmax
 from .bernoulli import BernoulliDecoder
-from .checks import Array
+from .checks import Array, Tell, quiet
 from .curve import Solution, Status, Target
 from .family import SmoothFamily
 from .figure import PAGE, figure_parser, figure_style, number, progress, run, text_table
@@ -379,7 +379,7 @@ class Search:
             self.solvers["+-+"] = {"decoder": data.family}
         self.found: dict[str, list[Known]] = {}
 
-    def run(self, callback: Callable[..., object]) -> dict[str, list[Solution]]:
+    def run(self, callback: Tell) -> dict[str, list[Solution]]:
         """Search class by class, then let each learn from those that it holds."""
         for name in ORDER:
             self.found[name] = []
@@ -499,7 +499,7 @@ def search_all(
     *,
     starts: int = 3,
     rng: int | np.random.Generator | None = None,
-    callback: Callable[..., object] = lambda *_: None,
+    callback: Tell = quiet,
 ) -> dict[str, list[Solution]]:
     """Search all eight classes at every β.
 

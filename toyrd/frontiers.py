@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import checks
-from .checks import Array, Seed, locked
+from .checks import Array, Seed, Tell, locked
 from .curve import Curve, Solution, Status, warn
 from .family import Decoder
 from .model import Pictured
@@ -349,7 +349,7 @@ def frontier(
     max_iter: int | None = None,
     starts: int = 4,
     rng: Seed = 0,
-    callback: Callable[..., object] | None = None,
+    callback: Tell | None = None,
 ) -> Frontier:
     r"""Compute the least D for every rate: the points that minimise D + βR for many β.
 
@@ -487,7 +487,7 @@ class Sweep:
     curve: Curve
     run: Run
     chains: int
-    callback: Callable[..., object] | None
+    callback: Tell
     done: int = 0
 
     def at(self, betas: Array) -> list[Solution]:
@@ -519,8 +519,7 @@ class Sweep:
             for point in chain.from_iterable(self.run(parts)):
                 points.append(unpacked(point, self.curve))
                 self.done += 1
-                if self.callback is not None:
-                    self.callback(self.done, points[-1])
+                self.callback(self.done, points[-1])
         except process.BrokenProcessPool as error:
             raise RuntimeError(
                 "a worker process died before it answered: out of memory, killed, or started from "

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import checks
-from .alternation import Callback, LocalCurve
-from .checks import Array, Seed, as_cost, as_distribution
+from .alternation import LocalCurve
+from .checks import Array, Seed, Tell, as_cost, as_distribution
 from .curve import Curve, Solution, Target
 from .family import Decoder, FamilyCurve, GlobalFamily, as_decoder
 from .free import FreeCurve
@@ -34,7 +34,7 @@ def curve_for(
     rng: Seed = 0,
     tol: float | None = None,
     max_iter: int | None = None,
-    callback: Callback | None = None,
+    callback: Tell | None = None,
 ) -> Curve:
     """Return the curve of a problem: of a table, a family, all tables free, or a local search."""
     if cost is not None and (decoder is not None or start is not None):
@@ -65,8 +65,8 @@ def curve_for(
             f"decoder {table!r} has columns that are no distributions, which are solved for any "
             "number of latents and no marginal: leave out n_z, marginal and start"
         )
-    callback = checks.as_callback(callback)
-    return LocalCurve(p, table, fixed, width, first, starts, generator, tol, cap, callback)
+    tell = checks.as_callback(callback)
+    return LocalCurve(p, table, fixed, width, first, starts, generator, tol, cap, tell)
 
 
 def solve(
@@ -85,7 +85,7 @@ def solve(
     rng: Seed = 0,
     tol: float | None = None,
     max_iter: int | None = None,
-    callback: Callback | None = None,
+    callback: Tell | None = None,
 ) -> Solution:
     r"""Minimise D + βR, or D at a rate, or R at a distortion, over the tables left free.
 
