@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from layout import assert_legible
 
-from toyrd import GaussianDecoder, frontier, toy_source
+from toyrd import GaussianDecoder, toy_source
 
 TOY = toy_source()
 
@@ -27,26 +27,24 @@ def most(beta):
     return float((np.exp((rows - one) / beta) @ p).max())
 
 
-def test_the_collapse_is_bracketed_to_a_thousandth(example):
-    answers, ((low, high),) = example.compute(TOY, np.array([1.9, 2.1]), lambda *_: None)
-    assert (example.active(low), example.active(high)) == (2, 1)
-    assert 0 < high.beta - low.beta <= 1e-3
-    assert high.R == 0 < low.R
-    assert most(low.beta) > 1
-    assert most(high.beta) <= 1 + 1e-12
+def test_the_collapse_ends_where_a_row_reaches_c_of_1(example):
+    """Theory §6: at β = 2.035168135 R leaves 0, and c of the best other row passes 1."""
+    answers, (end,) = example.compute(TOY, np.array([1.9, 2.1]), lambda *_: None)
+    assert end.beta == pytest.approx(2.035168135, abs=1e-8)
+    assert most(end.beta - 1e-3) > 1
+    assert most(end.beta + 1e-3) <= 1 + 1e-12
+    assert answers[0].R > 1e-3 > 1e-6 > answers[1].R
     assert all(answer.converged for answer in answers)
-    assert [answer.beta for answer in answers] == sorted(answer.beta for answer in answers)
-    mean, width = example.born((low, high))
-    assert abs(mean - 9.8) < 0.1
-    assert abs(width - 2.0) < 0.1
+    assert [answer.beta for answer in answers] == [1.9, end.beta, 2.1]
+    assert example.counts(answers, [end]) == [2, 1]
+    assert end.column == pytest.approx([9.8, 2.0], abs=0.1)
 
 
 @pytest.mark.parametrize("width", [6.25, 6.75])
 def test_every_text_can_be_read_at_print_size(example, width):
-    betas = [1.006, 1.018, 1.019, 1.215, 1.216, 2.03, 2.04, 3]
-    answers = list(frontier(TOY.p, decoder=GaussianDecoder(), betas=betas))
-    assert [example.active(answer) for answer in answers] == [4, 4, 3, 3, 2, 2, 1, 1]
-    transitions = [(answers[i], answers[i + 1]) for i in (5, 3, 1)]
+    betas = np.array([1.006, 1.018, 1.019, 1.215, 1.216, 2.03, 2.04, 3])
+    answers, transitions = example.compute(TOY, betas, lambda *_: None)
+    assert example.counts(answers, transitions) == [4, 3, 2, 1]
     assert_legible(example.draw(answers, transitions, TOY, width=width))
 
 
