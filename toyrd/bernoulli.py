@@ -38,6 +38,9 @@ ROOM = 1 << 22
 BLOCK = 1 << 16
 """Entries of a table that are compared with the words of images at a time."""
 
+FEW = 8
+"""Pixels that are summed on their own together."""
+
 CANDIDATES = 16
 """How many images compete to be the next seed: enough to find most clusters of images."""
 
@@ -343,8 +346,9 @@ class BernoulliDecoder(ReadOnly):
         sums = table @ self._pixels.T
         off = sums[:, -1:] - sums[:, :-1]
         sure = off < SURE * sums[:, -1:]
-        for i in np.flatnonzero(sure.any(axis=0)):
-            off[:, i] = table @ (1 - self._pixels[i])
+        some = np.flatnonzero(sure.any(axis=0))
+        for i in np.split(some, range(FEW, some.size, FEW)):  # to need no second table
+            off[:, i] = table @ (1 - self._pixels[i]).T
         return sums[:, :-1], off, sums[:, -1]
 
 
