@@ -35,7 +35,7 @@ ROUGH = 8
 TIE = 1e-9
 """Objectives so close, in nats, count as equal; then the least rate is chosen."""
 
-LONG, FEW = 100, 10_000
+LONG, FEW = 30, 10_000
 """Iterations after which Newton's method is tried as well, and the largest table for it."""
 
 PACE = 4.0
@@ -304,6 +304,7 @@ def race(runs: list[Run], most: int, tol: float, callback: Tell) -> Run:
         runs = [run for run in runs if run is best or run.promise(turn) < best.objective]
         proven = best.settled and best.objective - best.bound <= best.curve.tol
         if proven or done >= most or all(run.settled for run in runs):
-            tied = [run for run in runs if run.objective <= best.objective + TIE]
+            equal = [run for run in runs if run.settled is best.settled]
+            tied = [run for run in equal if run.objective <= best.objective + TIE]
             return min(tied, key=lambda run: run.rows[-1][1])
         steps *= 2
