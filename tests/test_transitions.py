@@ -162,6 +162,20 @@ def test_a_row_is_born_where_c_reaches_one_elsewhere():
 # Bad input
 
 
+@pytest.mark.parametrize("width", [1.5, 1.2])
+def test_a_row_splits_where_c_begins_to_curve_upwards(width):
+    """For a flat p one row of this width serves all, down to β = −Σ p (∂ℓ)² / Σ p ∂²ℓ."""
+    p, family, step = np.full(9, 1 / 9), GaussianDecoder(9, widths=(width, width)), 1e-3
+    near = family.log_rows(np.array([[4 - step, width], [4, width], [4 + step, width]]))
+    rise, bend = (near[2] - near[0]) / (2 * step), (near[0] - 2 * near[1] + near[2]) / step**2
+    critical = -(p @ rise**2) / (p @ bend)
+    curve = frontier(p, decoder=family, betas=critical * np.array([0.98, 1.05]))
+    (split,) = curve.transitions()
+    assert split.beta == pytest.approx(critical, rel=1e-7)  # a jump is located to 1e-6
+    assert (split.born, split.column.tolist()) == (True, pytest.approx([4, width]))
+    assert curve[0].parameters[:, 0] == pytest.approx([3.5, 4.5], abs=0.1)
+
+
 def test_a_curve_without_columns_is_refused():
     p = np.array([0.5, 0.5])
     for curve in (FreeCurve(p, 2, None, 1e-10), FamilyCurve(p, Flat())):
