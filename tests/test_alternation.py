@@ -227,6 +227,59 @@ def test_newton_takes_few_rows_where_updates_crawl(target, monkeypatch):
     np.testing.assert_array_less(np.diff(found.history["objective"]), 1e-12)
 
 
+def test_a_step_of_newtons_that_leads_up_is_not_taken(monkeypatch):
+    """The search goes on by updates alone."""
+    options = {"beta": 1, "decoder": GaussianDecoder(), "n_z": 5, "starts": 2, "max_iter": 100}
+
+    def worse(polish, m, theta):
+        return (m, np.clip(theta + 3, *polish.family.box)), 0.0
+
+    monkeypatch.setattr("toyrd.alternation.Polish.run", worse)
+    with pytest.warns(ConvergenceWarning, match="max_iter"):
+        found = solve(TOY, **options)
+    monkeypatch.setattr("toyrd.alternation.LONG", 10**9)
+    with pytest.warns(ConvergenceWarning, match="max_iter"):
+        plain = solve(TOY, **options)
+    assert found.iterations == plain.iterations == 100
+    assert found.objective == plain.objective
+
+
+def test_a_search_takes_no_more_steps_than_are_allowed():
+    """Newton's count as well."""
+    options = {"decoder": GaussianDecoder(), "n_z": 5, "starts": 2, "max_iter": 40}
+    with pytest.warns(ConvergenceWarning, match="max_iter"):
+        assert solve(TOY, beta=1, **options).iterations == 40
+
+
+def test_a_symbol_that_no_row_can_make_has_no_part_in_the_rate():
+    """e is m there, D = ∞, and R is that of the tables."""
+
+    class Blind:
+        n_x = 3
+
+        def log_rows(self, theta):
+            return np.log([[0.75, 0.25], [0.25, 0.75]]) @ np.eye(2, 3) + [0, 0, -INF]
+
+        def fit(self, joint, theta):
+            return np.zeros((2, 1))
+
+    (step,) = steps(
+        THREE, np.eye(3)[:, [0, 1]] + [[0, 0], [0, 0], [1, 0]], 1, beta=1, decoder=Blind()
+    )
+    np.testing.assert_array_equal(step.e[2], step.m)
+    assert step.D == INF
+    assert near(float(THREE[:2] @ (step.e * np.log(step.e / step.m)).sum(axis=1)[:2])) == step.R
+    assert step.R > 0.05
+    assert step.lower_bound == -INF
+
+
+@pytest.mark.parametrize("faint", [1e-300, 5e-324])
+def test_the_rate_of_a_faint_marginal_is_that_of_its_tables(faint):
+    """R = −½ log m(1), 345 or 372 nats."""
+    (step,) = steps(HALF, np.eye(2), 1, beta=1, decoder=np.eye(2), marginal=[1, faint])
+    assert pytest.approx(-0.5 * np.log(faint), rel=1e-12) == step.R
+
+
 def test_of_starts_that_tie_one_that_has_settled_is_kept(monkeypatch):
     """One start meets its bound while others, as good to 1e-9 and of less R, still move."""
     monkeypatch.setattr("toyrd.alternation.LONG", 100)

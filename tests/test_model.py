@@ -20,6 +20,7 @@ from toyrd import (
     mutual_information,
     normalize,
 )
+from toyrd.model import SMALLEST
 from toyrd.testing import distributions, models, tables
 
 law = settings(deadline=None, max_examples=40)
@@ -438,3 +439,17 @@ def test_a_broken_table_is_named(changed, error, message):
 def test_arguments_that_make_no_sense_are_named(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_the_best_encoder_keeps_its_digits_where_m_is_denormal():
+    """e ∝ m d^(1/β): the second symbol has two latents, of 6 and 2 times the smallest float."""
+    m = np.array([1, 6 * SMALLEST, 2 * SMALLEST])
+    e = best_encoder([[1, 0], [0.5, 0.5], [0.7, 0.3]], m, 1)
+    np.testing.assert_allclose(e[1], [0, 3 / 3.6, 0.6 / 3.6], rtol=1e-12)
+
+
+@pytest.mark.parametrize("beta", [0, 5e-324, 1e-300, 1, np.inf])
+def test_a_latent_without_mass_is_never_used(beta):
+    """However much better it is, and however cheap the rate."""
+    e = best_encoder([[0.5, 0.5], [1 - 1e-9, 1e-9]], [1, 0], beta)
+    np.testing.assert_array_equal(e, [[1, 0], [1, 0]])

@@ -73,7 +73,8 @@ class Run:
     def _rate(self, joint: Array, log_g: Array) -> float:
         """Return R of a new encoder, from log g where β allows."""
         p, live = self.p, self.p > 0
-        if not COARSE <= self.beta < np.inf:
+        made = log_g[live].min() > -np.inf  # or a symbol has no latent, and e is m there
+        if not made or not COARSE <= self.beta < np.inf:
             return model.rate_of(p, self.encoder(), self.m)
         saved = expectation(joint, self.log_d) / self.beta
         return max(0.0, saved - float(p[live] @ log_g[live]))

@@ -237,8 +237,8 @@ class Solution(Tables):
 
     @property
     def lower_bound(self) -> float:
-        """What no allowed model can beat: objective − gap."""
-        return self.objective - self.gap
+        """What no allowed model can beat: objective − gap, or −∞ where the gap is ∞."""
+        return self.objective - self.gap if self.gap < np.inf else -np.inf
 
     @property
     def converged(self) -> bool:
