@@ -38,19 +38,26 @@ MANY = 100  # latents in use, too many to exchange one by one
 ROUGH, UPDATES = 0.03, 10  # excess of a start that so many textbook updates mend soonest
 QUICK = 12  # steps on a small table at the most, and
 NEAR = 1e-9  # least excess, that may trust the compiled least squares
+RIDGE = 1e-13  # share of a diagonal that keeps duplicate latents from being singular
 EXACT = 0.01  # share of the largest excess that a quadratic model may keep
 HALVES = tuple(0.5**k for k in range(40))
 Index = NDArray[np.intp]
+Given = tuple[Array, Array, float, float]
+Seen = tuple[Array, Array]
+
+
+def given_for_all(p: Array, cost: Array) -> Given:
+    """Return √p, the least cost of each row, and the means of these costs and of their sizes."""
+    floor = cost.min(axis=1)
+    return np.sqrt(p), floor, float(p @ floor), float(p @ np.abs(floor))
 
 
 class Kernel:
     """exp(−cost/β) for one β, over symbols that all have p > 0."""
 
-    def __init__(self, p: Array, cost: Array, beta: float) -> None:
+    def __init__(self, p: Array, cost: Array, beta: float, given: Given | None = None) -> None:
         self.p, self.cost, self.beta = p, cost, beta
-        self.root = np.sqrt(p)
-        self.floor = cost.min(axis=1)
-        self.base, self.scale = float(p @ self.floor), float(p @ np.abs(self.floor))
+        self.root, self.floor, self.base, self.scale = given or given_for_all(p, cost)
         self.price = beta if beta < np.inf else 0.0  # of a nat, in F
         table = self.floor[:, None] - cost
         divide(table, beta)
@@ -69,6 +76,11 @@ class Kernel:
         weight = self.p / (self.offset + b)
         return np.asarray(weight @ self.table - weight @ b)
 
+    def see(self, m: Array) -> Seen:
+        """Return b and the excess."""
+        b = self.table @ m
+        return b, self.excess(b)
+
     def nats(self, b: Array) -> NDArray[Any]:
         """Return −Σ p log g, without loss where g is near 1; b may have several rows."""
         return np.asarray(-(np.log1p(b) if self.offset else np.log(b)) @ self.p)
@@ -79,8 +91,8 @@ class Kernel:
 
     def measure(self, m: Array) -> Array:
         """Return D, R, I and F of the best encoder for each of several marginals m[row, z]."""
-        live = np.flatnonzero(m.any(axis=0))
-        table, cost, part = self.table.take(live, 1), self.cost.take(live, 1), m.take(live, 1)
+        live = m.sum(axis=0).nonzero()[0]
+        table, above, part = self.table.take(live, 1), self.cost.take(live, 1), m.take(live, 1)
         b = part @ table.T
         g = self.offset + b
         if g.min() < FAINT:
@@ -88,8 +100,10 @@ class Kernel:
         weight, nats = self.p / g, self.nats(b)
         excess = np.maximum(weight @ table - (weight * b).sum(axis=1, keepdims=True), -1.0)
         waste = (part * (xlog1py(1 + excess, excess) - excess)).sum(axis=1)  # KL(e(z) ‖ m)
-        above = np.minimum(cost, TOP) - self.floor[:, None]
-        extra = (part @ ((self.offset + table) * above).T * weight).sum(axis=1)
+        np.minimum(above, TOP, out=above)
+        above -= self.floor[:, None]
+        above *= self.offset + table
+        extra = (part @ above.T * weight).sum(axis=1)
         R = np.maximum(nats - (extra / self.price if self.price > 0 else 0.0), 0.0)
         F = self.base + (self.price * nats if self.beta < np.inf else extra)
         return np.array([self.base + extra, R, np.maximum(R - waste, 0.0), F]).T
@@ -163,7 +177,7 @@ def newton(kernel: Kernel, m: Array, tol: float) -> Iterator[tuple[Array, Array]
         live, b = kernel.mixture(m)
         excess = kernel.excess(b)
         yield m, excess
-        many, core, columns, goal = live.size > MANY, kernel, every, 0.3 * tol
+        many, core, columns, goal, seen = live.size > MANY, kernel, every, 0.3 * tol, None
         if m.size > FEW:
             work = m > 0 if many else work | (m > 0)
             work[violators(kernel, live, b, np.where(work, 0.0, excess))] = True
@@ -175,7 +189,9 @@ def newton(kernel: Kernel, m: Array, tol: float) -> Iterator[tuple[Array, Array]
             part = interior(core, part, tol)
         elif m.size <= FEW and excess.max() > ROUGH:
             part = spread(core, part)
-        part = settled(core, part, goal)
+        elif m.size <= FEW:
+            seen = b, excess
+        part = settled(core, part, goal, seen)
         m[columns] = np.where(part > 0, np.maximum(part, LEAST), 0.0)
 
 
@@ -256,12 +272,11 @@ def spread(core: Kernel, m: Array) -> Array:
     return m
 
 
-def settled(core: Kernel, m: Array, goal: float) -> Array:
+def settled(core: Kernel, m: Array, goal: float, seen: Seen | None = None) -> Array:
     """Return m after Newton steps on all columns, until their excess is below goal."""
+    b, excess = seen or core.see(m)
     quick = core.offset == 0 and max(core.table.shape) <= FEW
     for step in range(50):
-        b = core.table @ m
-        excess = core.excess(b)
         top = excess[excess.argmax()]  # a fifth of the time that max takes
         if step and top <= goal and -(m * excess).min() <= goal:
             break
@@ -269,7 +284,10 @@ def settled(core: Kernel, m: Array, goal: float) -> Array:
         slopes, now = excess[alive], m[alive]
         S = scaled(core, core.table.take(alive, 1), b)
         quick = quick and step < QUICK and bool(top > NEAR)
-        move = (projected(S, core.root, now) if quick else quadratic(S.T @ S, slopes, now)) - now
+        y = pinned(S, slopes, now) if quick and top < EXACT else None
+        if y is None:
+            y = projected(S, core.root, now) if quick else quadratic(S.T @ S, slopes, now)
+        move = y - now
         noise = 4 * EPS * float(np.abs(move).sum())  # of excess·move, as p·|C| ≤ 2 or so
         share = line_search(core.p, (S @ move) / core.root, float(slopes @ move), noise)
         if share == 0 and not quick:
@@ -278,6 +296,7 @@ def settled(core: Kernel, m: Array, goal: float) -> Array:
         m = np.zeros(m.size)
         m[alive] = now + share * move
         m /= m.sum()
+        b, excess = core.see(m)
     return m
 
 
@@ -288,6 +307,18 @@ def line_search(p: Array, along: Array, slope: float, noise: float) -> float:
         if step * least > -0.999 and p @ np.log1p(step * along) >= step * (0.1 * slope - noise):
             return step
     return 0.0
+
+
+def pinned(S: Array, excess: Array, m: Array) -> Array | None:
+    """Return the y of the least ½ |S (y − m)|² − excess·y with Σy = 1, if it and m are above 0."""
+    if m[m.argmin()] == 0:
+        return None
+    K, sides = S.T @ S, np.ones((2, m.size))
+    K += 1.0
+    K.flat[:: m.size + 1] += RIDGE
+    sides[0] = excess + RIDGE * m
+    y = held(K, sides, 1.0)[0]
+    return y if y[y.argmin()] >= 0 else None
 
 
 def projected(S: Array, root: Array, m: Array) -> Array:
@@ -315,7 +346,7 @@ def quadratic(N: Array, excess: Array, m: Array) -> Array:
     direction.
     """
     K = N + min(1.0, float(N.diagonal().max()) or 1.0)
-    ridge, sides = 1e-13 * K.diagonal(), np.ones((2, m.size))
+    ridge, sides = RIDGE * K.diagonal(), np.ones((2, m.size))
     K.flat[:: m.size + 1] += ridge
     sides[0] = right = excess + ridge * m
     y, free, slack = m.copy(), m > 0, EXACT * float(excess.max())

@@ -31,7 +31,7 @@ from .checks import (
     one_of,
 )
 from .curve import EPS, MET, Curve, Solution, Status, Target, announced, as_history
-from .kernel import Kernel, blahut_arimoto, cover, newton
+from .kernel import Kernel, blahut_arimoto, cover, given_for_all, newton
 
 Method = Literal["newton", "blahut-arimoto"]
 METHODS = ("newton", "blahut-arimoto")
@@ -84,7 +84,8 @@ class TableCurve(Curve):
         whole = self.alive.all() and marginal is None
         self.live_p = p[self.alive]
         self.live_cost = cost if whole else cost[np.ix_(self.alive, self.columns)]
-        stuck = np.flatnonzero(self.live_cost.min(axis=1) == np.inf)
+        self.given = given_for_all(self.live_p, self.live_cost)
+        stuck = np.flatnonzero(self.given[1] == np.inf)
         if stuck.size:
             symbol = np.flatnonzero(self.alive)[stuck[0]]
             raise ValueError(
@@ -110,7 +111,7 @@ class TableCurve(Curve):
             return self.evaluate(beta, self.marginal)
         if beta == np.inf and (single := self.live_p @ self.live_cost).min() < np.inf:
             return self.evaluate(beta, np.eye(1, single.size, int(single.argmin()))[0])
-        kernel = Kernel(self.live_p, self.live_cost, beta)
+        kernel = Kernel(self.live_p, self.live_cost, beta, self.given)
         m = self._first(kernel, m)
         threshold = kernel.threshold(tol or self.tol)
         fast = self.method == "newton"
@@ -122,7 +123,7 @@ class TableCurve(Curve):
                 rows.append(kernel.measure(np.array(seen)))
                 seen = []
             seen.append(m)
-            if (excess := float(c.max())) <= threshold:
+            if (excess := float(c[c.argmax()])) <= threshold:
                 break
         numbers = np.concatenate([*rows, kernel.measure(np.array(seen))])
         if beta == np.inf:
@@ -131,7 +132,7 @@ class TableCurve(Curve):
 
     def evaluate(self, beta: float, m: Array) -> Solution:
         """Certify a marginal at β as it is."""
-        kernel = Kernel(self.live_p, self.live_cost, beta)
+        kernel = Kernel(self.live_p, self.live_cost, beta, self.given)
         m = m[self.columns]
         fixed = self.marginal is not None
         excess = 0.0 if fixed else float(kernel.excess(kernel.mixture(m)[1]).max())
@@ -179,8 +180,10 @@ class TableCurve(Curve):
         nats = math.log1p(max(0.0, excess))
         live = int(np.count_nonzero(m))
         gap = kernel.price * nats + kernel.rounding(objective, live)
-        full = np.zeros(self.cost.shape[1])
-        full[self.columns] = m
+        full = m
+        if m.size < self.cost.shape[1]:
+            full = np.zeros(self.cost.shape[1])
+            full[self.columns] = m
         optimal = excess <= kernel.threshold(self.tol, objective, live)
         return Solution(
             target=Target("beta", kernel.beta),
@@ -288,7 +291,7 @@ class TableCurve(Curve):
 
         As 1/g is convex, its c is at most that of the two mixed.
         """
-        kernel = Kernel(self.live_p, self.live_cost, beta)
+        kernel = Kernel(self.live_p, self.live_cost, beta, self.given)
         low, high = (self.at(beta, side, tol=self._sharper) for side in (low, high))
 
         def mixture(share: float) -> Array:
