@@ -25,6 +25,8 @@ from .model import SMALLEST, Model, Tables, as_log_cost, respond
 
 EPS = float(np.finfo(np.float64).eps)
 
+Span = tuple[float, float]  # least and largest
+
 MET = 1e-10
 """How exactly a target rate or distortion is met, in nats or units of cost."""
 
@@ -97,6 +99,12 @@ class Target:
         if self.name == "beta" and self.value < np.inf:
             return D + self.value * R
         return R if self.name == "distortion" else D
+
+    def unreachable(self, D: Span, R: Span, given: str = "") -> ValueError:
+        """Return the error for a target beyond the range of D or R."""
+        low, high = R if self.name == "rate" else D
+        span = f"the reachable range{given} is {low:.12g} to {high:.12g}"
+        return ValueError(f"{self.name} is {self.value!r}, but {span}")
 
     def bound(self, H: float, most: float, D: float, R: float) -> float:
         """Return what no decoder can beat that carries at most `most` nats, from D ≥ H − I.

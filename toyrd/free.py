@@ -45,7 +45,7 @@ class FreeCurve(Curve):
         H, sharp = entropy(self.p), sharpest_encoder(self.p, self.n_z)
         most = mutual_information(self.p[:, None] * sharp) if self.n_z < self.p.size else H
         split = ", split as evenly as was found," if self.n_z < self.p.size else ""
-        aim = refuse_beyond(target, H, most, f"{self.n_z} latents{split}")
+        aim = refuse_beyond(target, H, most, f" with {self.n_z} latents{split}")
         e, note = self._tie_break(min(max(aim, 0.0), most), sharp)
         if aim < 0:
             note = "the target is slack, no rate is needed"
@@ -87,14 +87,11 @@ class FreeCurve(Curve):
         return Solution.of_model(target, model, status=Status.LOCAL, **told)
 
 
-def refuse_beyond(target: Target, H: float, most: float, what: str) -> float:
+def refuse_beyond(target: Target, H: float, most: float, given: str) -> float:
     """Return the information that a target asks for; raise if that is more than `most`."""
-    rate = target.name == "rate"
-    aim = target.value if rate else H - target.value
+    aim = target.value if target.name == "rate" else H - target.value
     if aim > most + MET:
-        low, high = (0.0, most) if rate else (H - most, H)
-        span = f"the range reachable with {what} is {low:.12g} to {high:.12g}"
-        raise ValueError(f"{target.name} is {target.value!r}, but {span}")
+        raise target.unreachable((H - most, H), (0.0, most), given)
     return aim
 
 

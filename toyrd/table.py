@@ -218,7 +218,7 @@ class TableCurve(Curve):
         room, (finest, coarsest) = self._room(target), self.ends
         below = target.name == "rate" and target.excess(coarsest.D, coarsest.R) > room
         if below or target.excess(finest.D, finest.R) < -room:
-            raise unreachable(target, finest, coarsest)
+            raise target.unreachable((finest.D, coarsest.D), (coarsest.R, finest.R))
 
     def _room(self, target: Target) -> float:
         """Return by how much an end may miss a target, which rounding blurs."""
@@ -300,14 +300,6 @@ class TableCurve(Curve):
         if not excess(0.0) > 0 > excess(1.0):
             return min((low, high), key=lambda side: abs(target.excess(side.D, side.R)))
         return self.evaluate(beta, mixture(float(brentq(excess, 0, 1, xtol=1e-16, rtol=1e-15))))
-
-
-def unreachable(target: Target, finest: Solution, coarsest: Solution) -> ValueError:
-    """Return the error for a target beyond the points of β = 0 and β = ∞."""
-    low, high = (coarsest.R, finest.R) if target.name == "rate" else (finest.D, coarsest.D)
-    return ValueError(
-        f"{target.name} is {target.value!r}, but the reachable range is {low:.12g} to {high:.12g}"
-    )
 
 
 def chord(low: Solution, high: Solution) -> float:
