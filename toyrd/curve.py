@@ -131,8 +131,7 @@ class Target:
             gap += beta * short
         if self.name == "distortion":
             gap = (gap + short) / beta if priced else found.nats
-        least = self.objective(found.D, found.R)
-        return replace(found, target=self, objective=least, gap=gap)
+        return replace(found, target=self, objective=self.objective(found.D, found.R), gap=gap)
 
 
 def gap_above(bound: float, objective: float) -> float:
@@ -334,11 +333,8 @@ class Curve(ABC):
     p: Array
     convex: ClassVar[bool] = True
     """Whether its points span a convex frontier, so that mixing two is allowed."""
-
-    @property
-    def unit(self) -> str:
-        """Of D."""
-        return "nats"
+    unit: str = "nats"
+    """Of D; a bare cost is in its own."""
 
     @abstractmethod
     def at(self, beta: float, start: Solution | None = None) -> Solution:
