@@ -55,13 +55,11 @@ class FreeCurve(Curve):
         """Return the encoder with I = rate of least expected cost, or one beyond its range."""
         cost = squared_distance(self.p.size, self.n_z) if self.prefer is None else self.prefer
         curve = TableCurve(self.p, cost, tol=1e-13)
-        most = curve.at(0.0).R
         what = "squared distance" if self.prefer is None else "the cost preferred"
         note = f"not unique: of those at this rate, the least {what}"
-        if rate > most:
+        if rate > curve.ends[0].R:
             note = "not unique: this rate is above what the preferred cost asks for"
-        found = curve.nearest(Target("rate", min(rate, most)))
-        return self._with_information(found.e, sharp, rate), note
+        return self._with_information(curve.nearest(Target("rate", rate)).e, sharp, rate), note
 
     def _with_information(self, e: Array, sharp: Array, rate: float) -> Array:
         """Return e moved to I = rate exactly, towards the sharp encoder or one that says nothing.
