@@ -7,7 +7,6 @@ what no allowed model can beat, and gap = objective − lower_bound.
 
 from __future__ import annotations
 
-import math
 import sys
 import warnings
 from abc import ABC, abstractmethod
@@ -206,26 +205,13 @@ class Solution(Tables):
 
     @classmethod
     def of_model(
-        cls,
-        target: Target,
-        model: Model,
-        *,
-        status: Status,
-        tol: float = 0.0,
-        bound: float | None = None,
-        **fields: Any,
+        cls, target: Target, model: Model, status: Status, bound: float, tol: float, **fields: Any
     ) -> Solution:
-        """Return a model as the answer: certified if its gap is at most `tol`, else of `status`.
-
-        The bound is that of any decoder if none is given.
-        """
+        """Return a model as the answer: certified if the gap is at most tol, else of `status`."""
         found = {"p": model.p, "m": model.m, "encoder": model.e, "decoder": model.d, **fields}
         if "cost" not in found:
             found |= {"cost": as_log_cost(model.d), "D": model.D, "R": model.R}
-        D, R = found["D"], found["R"]
-        objective = found.setdefault("objective", target.objective(D, R))
-        if bound is None:
-            bound = target.bound(model.H, math.log(model.n_z), D, R)
+        objective = found.setdefault("objective", target.objective(found["D"], found["R"]))
         gap = gap_above(bound, objective)
         status = Status.CERTIFIED if gap <= tol else status
         return cls(target=target, status=status, gap=gap, **found)

@@ -7,6 +7,7 @@ has the least expected cost.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -81,8 +82,9 @@ class FreeCurve(Curve):
         """Return an encoder with its best responses, and the bound of any decoder."""
         m = best_marginal(self.p, e)
         model = Model(self.p, e, best_decoder(self.p, e), m / m.sum())
-        told: dict[str, Any] = {"beta": beta, "note": note, "tol": self.tol}
-        return Solution.of_model(target, model, status=Status.LOCAL, **told)
+        bound = target.bound(model.H, math.log(self.n_z), model.D, model.R)
+        told: dict[str, Any] = {"beta": beta, "note": note}
+        return Solution.of_model(target, model, Status.LOCAL, bound, self.tol, **told)
 
 
 def refuse_beyond(target: Target, H: float, most: float, given: str) -> float:
