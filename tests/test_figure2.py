@@ -152,7 +152,7 @@ def test_other_decoders_and_models_are_drawn_by_the_same_command(options, note, 
     ("argv", "said"),
     [
         (["--rate", "nan"], "argument --rate: nan must lie in [0, inf]"),
-        (["--rate", "9"], "rate is 9.0, but the range reachable"),
+        (["--rate", "9"], "rate is 9.0, but the reachable range with 30 latents"),
         (["--decoder", "gaussian", "--rate", "9"], "rate is 9.0, but the reachable range is"),
         (["--decoder", "laplace"], "argument --decoder: invalid choice: 'laplace'"),
         (["--steps", "9"], "argument --steps: not used here; leave it out"),

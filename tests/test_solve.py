@@ -507,7 +507,7 @@ def test_at_an_infinite_price_no_start_is_needed():
         # Out of reach: the range is named.
         ({"rate": 1.1}, ValueError, "with 3 latents is 0 to 1.0397"),
         ({"rate": 1, "n_z": 2}, ValueError, "with 2 latents, .* is 0 to 0.693147180"),
-        ({"distortion": -0.1}, ValueError, "distortion is -0.1, but the range .* is 0 to 1.0397"),
+        ({"distortion": -0.1}, ValueError, "distortion is -0.1, but the reach.* is 0 to 1.0397"),
         ({"distortion": 0.1, "n_z": 2}, ValueError, "2 latents, split .* is 0.34657.* to 1.0397"),
         ({"rate": 0.7, "marginal": [0.5, 0.5, 0]}, ValueError, "this marginal is 0 to 0.69314"),
         ({"rate": 1.1, "start": "smooth"}, ValueError, "with 3 latents is 0 to 1.0397"),

@@ -249,10 +249,10 @@ class LocalCurve(Curve):
         """Raise if no tables allowed here can meet a rate or distortion, whatever the start."""
         if self.decoder is None and (self.marginal is None or target.name == "distortion"):
             H = model.entropy(self.p)
-            refuse_beyond(target, H, min(H, math.log(self.n_z)), f"{self.n_z} latents")
+            refuse_beyond(target, H, min(H, math.log(self.n_z)), f" with {self.n_z} latents")
         elif self.marginal is not None and target.name == "rate":
             most = 0.0 - float(np.log(self.marginal[self.marginal > 0].min()))
-            refuse_beyond(target, np.inf, most, "this marginal")
+            refuse_beyond(target, np.inf, most, " with this marginal")
         if isinstance(self.decoder, np.ndarray):
             self.table.refuse_beyond(target)
 

@@ -369,7 +369,7 @@ class Training:
         """Return what became of a run, with the bound for all tables."""
         model, target = self.family.model(row), self.target
         told["objective"] = float(self.aim.value(model.D, model.R))
-        told["bound"] = self.aim.lower_bound(model.H, model.n_z)
+        told |= {"bound": self.aim.lower_bound(model.H, model.n_z), "tol": 0.0}
         told["beta"] = target.value if target.name == "beta" else self.multiplier(row)
         told |= {"parameters": checks.frozen(row), "history": as_history(path)}
         return Solution.of_model(target, model, note=how + _BOUND, **told)

@@ -7,7 +7,6 @@ what no allowed model can beat, and gap = objective − lower_bound.
 
 from __future__ import annotations
 
-import math
 import sys
 import warnings
 from abc import ABC, abstractmethod
@@ -24,6 +23,8 @@ from .checks import Array, as_number, locked, one_of
 from .model import SMALLEST, Model, Tables, as_log_cost, respond
 
 EPS = float(np.finfo(np.float64).eps)
+
+Span = tuple[float, float]  # least and largest
 
 MET = 1e-10
 """How exactly a target rate or distortion is met, in nats or units of cost."""
@@ -98,6 +99,12 @@ class Target:
             return D + self.value * R
         return R if self.name == "distortion" else D
 
+    def unreachable(self, D: Span, R: Span, given: str = "") -> ValueError:
+        """Return the error for a target beyond the range of D or R."""
+        low, high = R if self.name == "rate" else D
+        span = f"the reachable range{given} is {low:.12g} to {high:.12g}"
+        return ValueError(f"{self.name} is {self.value!r}, but {span}")
+
     def bound(self, H: float, most: float, D: float, R: float) -> float:
         """Return what no decoder can beat that carries at most `most` nats, from D ≥ H − I.
 
@@ -123,8 +130,7 @@ class Target:
             gap += beta * short
         if self.name == "distortion":
             gap = (gap + short) / beta if priced else found.nats
-        least = self.objective(found.D, found.R)
-        return replace(found, target=self, objective=least, gap=gap)
+        return replace(found, target=self, objective=self.objective(found.D, found.R), gap=gap)
 
 
 def gap_above(bound: float, objective: float) -> float:
@@ -199,26 +205,13 @@ class Solution(Tables):
 
     @classmethod
     def of_model(
-        cls,
-        target: Target,
-        model: Model,
-        *,
-        status: Status,
-        tol: float = 0.0,
-        bound: float | None = None,
-        **fields: Any,
+        cls, target: Target, model: Model, status: Status, bound: float, tol: float, **fields: Any
     ) -> Solution:
-        """Return a model as the answer: certified if its gap is at most `tol`, else of `status`.
-
-        The bound is that of any decoder if none is given.
-        """
+        """Return a model as the answer: certified if the gap is at most tol, else of `status`."""
         found = {"p": model.p, "m": model.m, "encoder": model.e, "decoder": model.d, **fields}
         if "cost" not in found:
             found |= {"cost": as_log_cost(model.d), "D": model.D, "R": model.R}
-        D, R = found["D"], found["R"]
-        objective = found.setdefault("objective", target.objective(D, R))
-        if bound is None:
-            bound = target.bound(model.H, math.log(model.n_z), D, R)
+        objective = found.setdefault("objective", target.objective(found["D"], found["R"]))
         gap = gap_above(bound, objective)
         status = Status.CERTIFIED if gap <= tol else status
         return cls(target=target, status=status, gap=gap, **found)
@@ -326,11 +319,8 @@ class Curve(ABC):
     p: Array
     convex: ClassVar[bool] = True
     """Whether its points span a convex frontier, so that mixing two is allowed."""
-
-    @property
-    def unit(self) -> str:
-        """Of D."""
-        return "nats"
+    unit: str = "nats"
+    """Of D; a bare cost is in its own."""
 
     @abstractmethod
     def at(self, beta: float, start: Solution | None = None) -> Solution:

@@ -21,7 +21,7 @@ from .cells import Bound, searched
 from .checks import Array, as_table, frozen, has_shape, locked
 from .curve import MET, Curve, Solution, Status, Target, as_history, family_decoder, gap_above
 from .model import entropy
-from .table import SHARPER, TableCurve, unreachable
+from .table import SHARPER, TableCurve
 
 LARGE, FAR = 1e4, 30.0
 """The β, and its ratio to D, where a single row is certified: min F is no less for larger β."""
@@ -171,7 +171,7 @@ class FamilyCurve(Curve):
         finest, coarsest = self.at(0.0), self.at(np.inf)
         if target.name == "distortion" and target.value >= coarsest.D:  # slack at the end
             return target.restate(coarsest)
-        raise unreachable(target, finest, coarsest)
+        raise target.unreachable((finest.D, coarsest.D), (coarsest.R, finest.R))
 
     def _loop(self, target: Target, theta: Array) -> Solution:
         """Solve a table of rows, bound c over the family, and add the rows that it lacks.

@@ -7,6 +7,7 @@ has the least expected cost.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ class FreeCurve(Curve):
         H, sharp = entropy(self.p), sharpest_encoder(self.p, self.n_z)
         most = mutual_information(self.p[:, None] * sharp) if self.n_z < self.p.size else H
         split = ", split as evenly as was found," if self.n_z < self.p.size else ""
-        aim = refuse_beyond(target, H, most, f"{self.n_z} latents{split}")
+        aim = refuse_beyond(target, H, most, f" with {self.n_z} latents{split}")
         e, note = self._tie_break(min(max(aim, 0.0), most), sharp)
         if aim < 0:
             note = "the target is slack, no rate is needed"
@@ -55,13 +56,11 @@ class FreeCurve(Curve):
         """Return the encoder with I = rate of least expected cost, or one beyond its range."""
         cost = squared_distance(self.p.size, self.n_z) if self.prefer is None else self.prefer
         curve = TableCurve(self.p, cost, tol=1e-13)
-        most = curve.at(0.0).R
         what = "squared distance" if self.prefer is None else "the cost preferred"
         note = f"not unique: of those at this rate, the least {what}"
-        if rate > most:
+        if rate > curve.ends[0].R:
             note = "not unique: this rate is above what the preferred cost asks for"
-        found = curve.nearest(Target("rate", min(rate, most)))
-        return self._with_information(found.e, sharp, rate), note
+        return self._with_information(curve.nearest(Target("rate", rate)).e, sharp, rate), note
 
     def _with_information(self, e: Array, sharp: Array, rate: float) -> Array:
         """Return e moved to I = rate exactly, towards the sharp encoder or one that says nothing.
@@ -83,18 +82,16 @@ class FreeCurve(Curve):
         """Return an encoder with its best responses, and the bound of any decoder."""
         m = best_marginal(self.p, e)
         model = Model(self.p, e, best_decoder(self.p, e), m / m.sum())
-        told: dict[str, Any] = {"beta": beta, "note": note, "tol": self.tol}
-        return Solution.of_model(target, model, status=Status.LOCAL, **told)
+        bound = target.bound(model.H, math.log(self.n_z), model.D, model.R)
+        told: dict[str, Any] = {"beta": beta, "note": note}
+        return Solution.of_model(target, model, Status.LOCAL, bound, self.tol, **told)
 
 
-def refuse_beyond(target: Target, H: float, most: float, what: str) -> float:
+def refuse_beyond(target: Target, H: float, most: float, given: str) -> float:
     """Return the information that a target asks for; raise if that is more than `most`."""
-    rate = target.name == "rate"
-    aim = target.value if rate else H - target.value
+    aim = target.value if target.name == "rate" else H - target.value
     if aim > most + MET:
-        low, high = (0.0, most) if rate else (H - most, H)
-        span = f"the range reachable with {what} is {low:.12g} to {high:.12g}"
-        raise ValueError(f"{target.name} is {target.value!r}, but {span}")
+        raise target.unreachable((H - most, H), (0.0, most), given)
     return aim
 
 

@@ -14,22 +14,12 @@ from itertools import islice
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq, linprog
 from scipy.special import logsumexp
 
-from .checks import (
-    LARGEST_COST,
-    Array,
-    as_cost,
-    as_count,
-    as_distribution,
-    as_number,
-    frozen,
-    has_shape,
-    locked,
-    one_of,
-)
+from . import checks
+from .checks import LARGEST_COST, Array, as_distribution, frozen, locked
 from .curve import EPS, MET, Curve, Solution, Status, Target, announced, as_history
 from .kernel import Kernel, blahut_arimoto, cover, given_for_all, newton
 
@@ -73,37 +63,34 @@ class TableCurve(Curve):
         tol: float = 1e-10,
         max_iter: int | None = None,
     ) -> None:
-        one_of("method", method, METHODS)
+        self.method = checks.one_of("method", method, METHODS)
         self.p, self.cost, self.decoder, self.marginal = frozen(p), cost, decoder, marginal
-        self.method = method
-        self.tol = as_number("tol", tol, low=0, open_low=True)
+        self.unit = "units of cost" if decoder is None else "nats"
+        self.tol = checks.as_number("tol", tol, low=0, open_low=True)
+        self.sharper = min(0.4 * self.tol, SHARPER)
         cap = (200 if method == "newton" else 100_000) if max_iter is None else max_iter
-        self.max_iter = as_count("max_iter", cap, low=0)
-        self.alive = p > 0
+        self.max_iter = checks.as_count("max_iter", cap, low=0)
+        self.rows = np.flatnonzero(p)
         self.columns = np.arange(cost.shape[1]) if marginal is None else np.flatnonzero(marginal)
-        whole = self.alive.all() and marginal is None
-        self.live_p = p[self.alive]
-        self.live_cost = cost if whole else cost[np.ix_(self.alive, self.columns)]
+        whole = self.rows.size == p.size and marginal is None
+        self.live_p = p[self.rows]
+        self.live_cost = cost if whole else cost[np.ix_(self.rows, self.columns)]
         self.given = given_for_all(self.live_p, self.live_cost)
-        stuck = np.flatnonzero(self.given[1] == np.inf)
-        if stuck.size:
-            symbol = np.flatnonzero(self.alive)[stuck[0]]
-            raise ValueError(
-                f"marginal gives no mass to any latent that symbol {symbol} may use; "
-                "every row needs a latent of finite cost with marginal > 0"
-            )
+        stuck = self.given[1] == np.inf
+        self._refuse("marginal", stuck, "every row needs one of finite cost with marginal > 0")
 
-    @property
-    def unit(self) -> str:
-        """Of D: nats for a decoder, and what the costs are in for a bare cost."""
-        return "units of cost" if self.decoder is None else "nats"
+    def _refuse(self, name: str, stuck: NDArray[np.bool_], rule: str) -> None:
+        """Raise if a table leaves a live symbol without a latent."""
+        if stuck.any():
+            found = f"any latent that symbol {self.rows[stuck.argmax()]} may use"
+            raise ValueError(f"{name} gives no mass to {found}; {rule}")
 
     def at(
         self, beta: float, start: Solution | None = None, *, tol: float | None = None
     ) -> Solution:
         """Return the optimum at β, warm from another point's marginal if that can help."""
-        warm = start is not None and self.method == "newton"
-        return self.from_marginal(beta, start.m if start is not None and warm else None, tol=tol)
+        m = start.m if start is not None and self.method == "newton" else None
+        return self.from_marginal(beta, m, tol=tol)
 
     def from_marginal(self, beta: float, m: Array | None, *, tol: float | None = None) -> Solution:
         """Return the optimum at β from a marginal, or from a cold start."""
@@ -128,28 +115,20 @@ class TableCurve(Curve):
         numbers = np.concatenate([*rows, kernel.measure(np.array(seen))])
         if beta == np.inf:
             return self._forbidding(kernel, m, numbers, excess > threshold)
-        return self._point(kernel, m, excess, numbers)
+        return self._point(kernel, m, numbers, excess)
 
     def evaluate(self, beta: float, m: Array) -> Solution:
         """Certify a marginal at β as it is."""
-        kernel = Kernel(self.live_p, self.live_cost, beta, self.given)
-        m = m[self.columns]
-        fixed = self.marginal is not None
-        excess = 0.0 if fixed else float(kernel.excess(kernel.mixture(m)[1]).max())
-        return self._point(kernel, m, excess)
+        kernel, m = Kernel(self.live_p, self.live_cost, beta, self.given), m[self.columns]
+        return self._point(kernel, m, kernel.measure(m[None]))
 
     def _first(self, kernel: Kernel, m: Array | None) -> Array:
         """Return the marginal to start from."""
         if self.method == "newton":
             return cover(kernel, m)
         first = np.full(self.cost.shape[1], 1 / self.cost.shape[1]) if m is None else m
-        lost = np.flatnonzero(kernel.offset + kernel.mixture(first)[1] < 1e-300)
-        if lost.size:
-            symbol = np.flatnonzero(self.alive)[lost[0]]
-            raise ValueError(
-                f"start gives no mass to a latent that symbol {symbol} may use; Blahut-Arimoto "
-                "never revives one, so start from m(z) > 0 for every z"
-            )
+        rule = "Blahut-Arimoto never revives one, so start from m(z) > 0 for every z"
+        self._refuse("start", kernel.offset + kernel.mixture(first)[1] < 1e-300, rule)
         return first
 
     def _forbidding(self, kernel: Kernel, m: Array, numbers: Array, stopped: bool) -> Solution:
@@ -160,22 +139,20 @@ class TableCurve(Curve):
         """
         found = m if stopped else cheapest(kernel, m)
         numbers = np.concatenate([numbers[:-1], kernel.measure(found[None])])
-        excess = float(kernel.excess(kernel.mixture(found)[1]).max())
-        point = self._point(kernel, found, excess, numbers)
-        unit = float(np.abs(self.live_cost[np.isfinite(self.live_cost)]).max()) or 1.0
-        least = kernel.base
+        point, least = self._point(kernel, found, numbers), kernel.base
         if not stopped:
+            unit = float(np.abs(self.live_cost[np.isfinite(self.live_cost)]).max()) or 1.0
             tangent = self.from_marginal(min(FAR * unit, LARGEST_COST), point.m)
             least = max(least, tangent.lower_bound - tangent.beta * point.R)
-        gap = point.gap + max(0.0, point.D - least)
-        return replace(point, gap=gap)
+        return replace(point, gap=point.gap + max(0.0, point.D - least))
 
     def _point(
-        self, kernel: Kernel, m: Array, excess: float, numbers: Array | None = None
+        self, kernel: Kernel, m: Array, numbers: Array, excess: float | None = None
     ) -> Solution:
         """Return the solution of a marginal and its excess; its numbers are the last of these."""
-        history = as_history(() if numbers is None else numbers)
-        numbers = kernel.measure(m[None]) if numbers is None else numbers
+        if excess is None:  # a fixed marginal has none to beat
+            fixed = self.marginal is not None
+            excess = 0.0 if fixed else float(kernel.excess(kernel.mixture(m)[1]).max())
         D, R, _, objective = numbers[-1].tolist()
         nats = math.log1p(max(0.0, excess))
         live = int(np.count_nonzero(m))
@@ -198,8 +175,8 @@ class TableCurve(Curve):
             m=locked(full),
             cost=self.cost,
             decoder=self.decoder,
-            iterations=max(0, history.size - 1),
-            history=history,
+            iterations=len(numbers) - 1,
+            history=as_history(numbers),
         )
 
     @cached_property
@@ -221,7 +198,7 @@ class TableCurve(Curve):
         room, (finest, coarsest) = self._room(target), self.ends
         below = target.name == "rate" and target.excess(coarsest.D, coarsest.R) > room
         if below or target.excess(finest.D, finest.R) < -room:
-            raise unreachable(target, finest, coarsest)
+            raise target.unreachable((finest.D, coarsest.D), (coarsest.R, finest.R))
 
     def _room(self, target: Target) -> float:
         """Return by how much an end may miss a target, which rounding blurs."""
@@ -258,7 +235,7 @@ class TableCurve(Curve):
         for step in range(MOST):
             if not low.beta < beta < high.beta:
                 break
-            point = self.at(beta, point, tol=self._sharper)
+            point = self.at(beta, point, tol=self.sharper)
             excess, room = target.excess(point.D, point.R), 1e-3 * MET * self._unit(target, beta)
             if abs(excess) <= room:
                 return point
@@ -276,11 +253,6 @@ class TableCurve(Curve):
         ]
         return min(ends, key=lambda end: target.restate(end).gap)
 
-    @property
-    def _sharper(self) -> float:
-        """Tolerance of one β in a search."""
-        return min(0.4 * self.tol, SHARPER)
-
     def _unit(self, target: Target, beta: float) -> float:
         """Return the miss that changes neither quantity by more than 1."""
         span = min(1.0, self.ends[1].D - self.ends[0].D)
@@ -292,7 +264,7 @@ class TableCurve(Curve):
         As 1/g is convex, its c is at most that of the two mixed.
         """
         kernel = Kernel(self.live_p, self.live_cost, beta, self.given)
-        low, high = (self.at(beta, side, tol=self._sharper) for side in (low, high))
+        low, high = (self.at(beta, side, tol=self.sharper) for side in (low, high))
 
         def mixture(share: float) -> Array:
             return (1 - share) * low.m + share * high.m
@@ -303,14 +275,6 @@ class TableCurve(Curve):
         if not excess(0.0) > 0 > excess(1.0):
             return min((low, high), key=lambda side: abs(target.excess(side.D, side.R)))
         return self.evaluate(beta, mixture(float(brentq(excess, 0, 1, xtol=1e-16, rtol=1e-15))))
-
-
-def unreachable(target: Target, finest: Solution, coarsest: Solution) -> ValueError:
-    """Return the error for a target beyond the points of β = 0 and β = ∞."""
-    low, high = (coarsest.R, finest.R) if target.name == "rate" else (finest.D, coarsest.D)
-    return ValueError(
-        f"{target.name} is {target.value!r}, but the reachable range is {low:.12g} to {high:.12g}"
-    )
 
 
 def chord(low: Solution, high: Solution) -> float:
@@ -442,13 +406,12 @@ def rate_distortion(
     the support of a mixture.
     """
     p = as_distribution("p", p)
-    table = as_cost("cost", cost, p)
+    table = checks.as_cost("cost", cost, p)
     target = Target.of(beta=beta, rate=rate, distortion=distortion)
-    tol = as_number("tol", tol, low=0, open_low=True)
     curve = TableCurve(p, table, method=method, tol=tol, max_iter=max_iter)
     if start is not None:
         first = as_distribution("start", start)
-        has_shape("start", first, table.shape[1:])
+        checks.has_shape("start", first, table.shape[1:])
         if target.name == "beta":
             return announced(curve.from_marginal(target.value, first))
     return curve.solve(target)
