@@ -12,7 +12,7 @@ from scipy.special import expit
 
 from . import checks
 from .cells import Bound, as_masses, searched
-from .checks import Array, ReadOnly, as_array, as_count, as_distribution, has_shape, locked, refuse
+from .checks import Array, ReadOnly, Seed, as_array, as_count, has_shape, refuse
 from .model import respond
 
 __all__ = ["BernoulliDecoder", "count_images"]
@@ -96,10 +96,11 @@ class BernoulliDecoder(ReadOnly):
         # The ones at the end carry a row's constant, and the mass of a latent, in one product.
         self._pixels = np.ones((pixels + 1, n))
         self._pixels[:-1] = pictures.reshape(n, pixels).T
-        locked(self._pixels)
+        checks.locked(self._pixels)
         self._words = _as_words(pictures)
         self.images = self._pixels[:-1].T.reshape(pictures.shape)
         self.n_x = n + (n < 2**pixels)
+        self.box = checks.frozen(np.repeat([[-FARTHEST], [FARTHEST]], pixels, axis=1))
 
     def __repr__(self) -> str:
         return f"BernoulliDecoder(images={len(self.images)}, pixels={len(self._pixels) - 1})"
@@ -189,11 +190,6 @@ class BernoulliDecoder(ReadOnly):
         odds = self._as_odds(parameters)
         return np.asarray(expit(odds)).reshape(len(odds), *self.images.shape[1:])
 
-    @property
-    def box(self) -> Array:
-        """Least and greatest log-odds that slopes are followed to, shape (2, pixels)."""
-        return np.outer((-FARTHEST, FARTHEST), np.ones(len(self._pixels) - 1))
-
     def slopes(self, parameters: ArrayLike) -> Array:
         """Compute the gradient of log d(x|z) in the log-odds, x − μ.
 
@@ -217,12 +213,7 @@ class BernoulliDecoder(ReadOnly):
         return np.pad(slopes, ((0, 0), (0, self.n_x - len(self.images)), (0, 0)))
 
     def seeded_encoder(
-        self,
-        p: ArrayLike,
-        n_z: int,
-        *,
-        seeds: int | None = None,
-        rng: int | np.random.Generator | None = None,
+        self, p: ArrayLike, n_z: int, *, seeds: int | None = None, rng: Seed | None = None
     ) -> Array:
         r"""Draw images far apart as seeds, and send every image to the latents of those near it.
 
@@ -266,7 +257,7 @@ class BernoulliDecoder(ReadOnly):
         ----------
         Arthur and Vassilvitskii, *k-means++: The Advantages of Careful Seeding* (2007).
         """
-        p = as_distribution("p", p)
+        p = checks.as_distribution("p", p)
         has_shape("p", p, (self.n_x,))
         self._none_elsewhere("p", p[None])
         n_z = as_count("n_z", n_z)
