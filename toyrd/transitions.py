@@ -87,8 +87,7 @@ def transitions(curve: Curve, points: Iterable[Solution]) -> tuple[Transition, .
     (0.555225, 0, True)
     """
     family = getattr(curve, "family", None)
-    if isinstance(curve, TableCurve):
-        family = Letters(curve.cost)
+    family = Letters(curve.cost) if isinstance(curve, TableCurve) else family
     if not isinstance(family, Letters | SmoothFamily):
         raise ValueError(
             "transitions are those of a table, or of a family with a dictionary and slopes"
