@@ -23,8 +23,6 @@ from .model import Model, best_decoder, best_marginal, entropy, posterior
 from .sources import Source
 from .table import SHARP, TableCurve
 
-__all__ = ["Corner", "Extreme", "Identified", "corner", "identified"]
-
 Measure = Literal["separation", "information"]
 Value = Callable[[Array], Array]
 

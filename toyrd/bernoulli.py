@@ -15,8 +15,6 @@ from .cells import Bound, as_masses, searched
 from .checks import Array, ReadOnly, Seed, as_array, as_count, has_shape, refuse
 from .model import respond
 
-__all__ = ["BernoulliDecoder", "count_images"]
-
 Words = NDArray[np.uint64]
 
 SURE = 1e-12

@@ -18,8 +18,6 @@ from .curve import MET, Solution, Target
 from .family import FamilyCurve
 from .model import conditional, entropy, mutual_information
 
-__all__ = ["ClassDecoder", "bottleneck"]
-
 PROVEN, MOST = 4, 8
 """Classes at the most for which cells are tried, and at all: beyond, they would run out."""
 

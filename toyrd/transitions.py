@@ -23,8 +23,6 @@ from .curve import Curve, Solution
 from .family import Polish, SmoothFamily
 from .table import TableCurve
 
-__all__ = ["Transition", "transitions"]
-
 LEAST = 1e-9
 """Weight from which a column counts as used."""
 
