@@ -242,9 +242,7 @@ def _lean(source: Source) -> Array:
     return np.asarray(source.p_z_given_x / source.p_z @ [0.5, -0.5])
 
 
-def _extreme(
-    p: Array, m: Array, d: Array, value: Value, bound: float, *, proven: bool = False
-) -> Extreme:
+def _extreme(p: Array, m: Array, d: Array, value: Value, bound: float, proven: bool) -> Extreme:
     """Return the model that mixes posteriors, with its value."""
     used = m > 0
     m, d = m[used] / m[used].sum(), d[used]
@@ -320,7 +318,7 @@ class PerfectFits:
         rows = self._rows(theta)
         found = _programme(value(rows), self._sums(rows), self.aim)
         m, d = (self.known.m, self.known.d) if found is None else (found.x, rows)
-        return _extreme(self.known.p, m, d, value, bound)
+        return _extreme(self.known.p, m, d, value, bound, proven=False)
 
     def _columns(self, value: Value) -> tuple[Array, float]:
         """Return rows that a mixture of least Σ m v may use, and a bound that a search found.

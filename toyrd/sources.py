@@ -67,14 +67,12 @@ class Source(checks.ReadOnly):
         widths: ArrayLike | None = None,
         images: ArrayLike | None = None,
     ) -> None:
-        rows = checks.as_table("p_x_given_z", p_x_given_z)
+        p_z, rows = as_distribution("p_z", p_z), checks.as_table("p_x_given_z", p_x_given_z)
         k, n_x = rows.shape
-        fields = {"p_z": as_distribution("p_z", p_z), "p_x_given_z": rows}
-        has_shape("p_z", fields["p_z"], (k,))
+        has_shape("p_z", p_z, (k,))
         notes = ("means", means, k, 1), ("widths", widths, k, 1), ("images", images, n_x, 3)
-        fields |= {note[0]: _described(*note) for note in notes}
-        for name, array in fields.items():
-            object.__setattr__(self, name, frozen(array))
+        fields = {note[0]: _described(*note) for note in notes}
+        vars(self).update(p_z=frozen(p_z), p_x_given_z=frozen(rows), **fields)
 
     def __repr__(self) -> str:
         k, n_x = self.p_x_given_z.shape
@@ -199,8 +197,7 @@ class Source(checks.ReadOnly):
         if self.p_z.size != 2:
             k, way_out = self.p_z.size, "use latent_information"
             raise ValueError(f"separation is of 2 components, but there are {k}; {way_out}")
-        first, second = self._latent_given_truth(e)
-        return float(np.abs(first - second).sum() / 2)
+        return float(np.abs(np.diff(self._latent_given_truth(e), axis=0)).sum() / 2)
 
     def _latent_given_truth(self, e: ArrayLike) -> Array:
         """Return P(z|z*), shape (k, n_z)."""
@@ -210,11 +207,11 @@ class Source(checks.ReadOnly):
 def _described(name: str, value: ArrayLike | None, n: int, ndim: int) -> Array:
     """Return what describes n components or symbols, one entry each; None gives an empty array."""
     if value is None:
-        return np.empty(0)
+        return locked(np.empty(0))
     array = as_array(name, value, ndim=ndim)
     has_shape(name, array, (n, *array.shape[1:]))
     checks.no_nan(name, array)
-    return array
+    return frozen(array)
 
 
 def toy_source(
