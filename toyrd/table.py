@@ -146,6 +146,14 @@ class TableCurve(Curve):
             least = max(least, tangent.lower_bound - tangent.beta * point.R)
         return replace(point, gap=point.gap + max(0.0, point.D - least))
 
+    def _whole(self, m: Array) -> Array:
+        """Return a marginal with 0 where a fixed one has it."""
+        if m.size == self.cost.shape[1]:
+            return m
+        whole = np.zeros(self.cost.shape[1])
+        whole[self.columns] = m
+        return whole
+
     def _point(
         self, kernel: Kernel, m: Array, numbers: Array, excess: float | None = None
     ) -> Solution:
@@ -157,10 +165,6 @@ class TableCurve(Curve):
         nats = math.log1p(max(0.0, excess))
         live = int(np.count_nonzero(m))
         gap = kernel.price * nats + kernel.rounding(objective, live)
-        full = m
-        if m.size < self.cost.shape[1]:
-            full = np.zeros(self.cost.shape[1])
-            full[self.columns] = m
         optimal = excess <= kernel.threshold(self.tol, objective, live)
         return Solution(
             target=Target("beta", kernel.beta),
@@ -172,7 +176,7 @@ class TableCurve(Curve):
             gap=gap,
             nats=nats + 4 * EPS * (4 + math.log2(self.p.size)),
             p=self.p,
-            m=locked(full),
+            m=locked(self._whole(m)),
             cost=self.cost,
             decoder=self.decoder,
             iterations=len(numbers) - 1,
