@@ -96,7 +96,8 @@ class Run:
     def leap(self, callback: Tell) -> None:
         """Move a free marginal and rows by Newton's method, where updates crawl."""
         family, theta, target = self.curve.decoder, self.parameters, self.target
-        crawls = len(self.rows) >= LONG and not self.settled and self.curve.marginal is None
+        small = self.m.size * self.p.size <= FEW and self.curve.marginal is None
+        crawls = small and len(self.rows) >= LONG and not self.settled
         if not crawls or not isinstance(family, SmoothFamily) or theta is None:
             return
         live, other = self.mass > 0, copy.copy(self)
@@ -207,6 +208,11 @@ class LocalCurve(Curve):
         cost = model.as_log_cost(np.asarray(self.decoder))
         return TableCurve(self.p, cost, marginal=self.marginal)
 
+    @cached_property
+    def log_table(self) -> Array:
+        """Log d of a fixed decoder, at [z, x]."""
+        return -self.table.cost.T
+
     def at(self, beta: float, start: Solution | None = None) -> Solution:
         """Return the best of the starts; one of them is another solution, shaken.
 
@@ -241,9 +247,10 @@ class LocalCurve(Curve):
         if isinstance(self.decoder, DecoderFamily):
             found = self.decoder.fit(joint, parameters)
             return self.decoder.log_rows(found), found
-        d = model.conditional(joint, self.p) if self.decoder is None else self.decoder
+        if self.decoder is not None:
+            return self.log_table, None
         with np.errstate(divide="ignore"):
-            return np.log(d), None
+            return np.log(model.conditional(joint, self.p)), None
 
     def refuse_impossible(self, target: Target) -> None:
         """Raise if no tables allowed here can meet a rate or distortion, whatever the start."""
@@ -299,7 +306,7 @@ def race(runs: list[Run], most: int, tol: float, callback: Tell) -> Run:
         done += turn
         for run in runs:
             run.go(done, tol, callback)
-            if run.m.size * run.p.size <= FEW and done < most:
+            if done < most:
                 run.leap(callback)
         best = min(runs, key=lambda run: (run.missed, run.objective))
         runs = [run for run in runs if run is best or run.promise(turn) < best.objective]

@@ -234,15 +234,14 @@ def interior(core: Kernel, m: Array, tol: float) -> Array:
     the border; μ, what m·s shall become for each latent, is the smaller the longer the last.
     """
     start, sides, step = m, np.ones((2, m.size)), 0.5
-    first = float(core.excess(core.table @ m).max())
+    first = float(core.see(m)[1].max())
     if first <= tol:
         return m
     m = np.where(m > 0, m, 5 * min(1.0, first / core.unit) / m.size)
     m /= m.sum()
-    s = np.maximum(0.3 * first / m.size / m, -core.excess(core.table @ m))
+    s = np.maximum(0.3 * first / m.size / m, -core.see(m)[1])
     for _ in range(40):
-        b = core.table @ m
-        excess, barrier = core.excess(b), s / m
+        (b, excess), barrier = core.see(m), s / m
         S = scaled(core, core.table, b)
         N = S.T @ S
         bend = N.diagonal().copy()

@@ -79,6 +79,10 @@ class TableCurve(Curve):
         stuck = self.given[1] == np.inf
         self._refuse("marginal", stuck, "every row needs one of finite cost with marginal > 0")
 
+    def _kernel(self, beta: float) -> Kernel:
+        """Return the kernel at β."""
+        return Kernel(self.live_p, self.live_cost, beta, self.given)
+
     def _refuse(self, name: str, stuck: NDArray[np.bool_], rule: str) -> None:
         """Raise if a table leaves a live symbol without a latent."""
         if stuck.any():
@@ -98,7 +102,7 @@ class TableCurve(Curve):
             return self.evaluate(beta, self.marginal)
         if beta == np.inf and (single := self.live_p @ self.live_cost).min() < np.inf:
             return self.evaluate(beta, np.eye(1, single.size, int(single.argmin()))[0])
-        kernel = Kernel(self.live_p, self.live_cost, beta, self.given)
+        kernel = self._kernel(beta)
         m = self._first(kernel, m)
         threshold = kernel.threshold(tol or self.tol)
         fast = self.method == "newton"
@@ -119,7 +123,7 @@ class TableCurve(Curve):
 
     def evaluate(self, beta: float, m: Array) -> Solution:
         """Certify a marginal at β as it is."""
-        kernel, m = Kernel(self.live_p, self.live_cost, beta, self.given), m[self.columns]
+        kernel, m = self._kernel(beta), m[self.columns]
         return self._point(kernel, m, kernel.measure(m[None]))
 
     def _first(self, kernel: Kernel, m: Array | None) -> Array:
@@ -267,7 +271,7 @@ class TableCurve(Curve):
 
         As 1/g is convex, its c is at most that of the two mixed.
         """
-        kernel = Kernel(self.live_p, self.live_cost, beta, self.given)
+        kernel = self._kernel(beta)
         low, high = (self.at(beta, side, tol=self.sharper) for side in (low, high))
 
         def mixture(share: float) -> Array:
