@@ -41,7 +41,7 @@ MOST = 100_000
 EDGE = 1e-12
 """How far beyond an end of the frontier, as a share, a number still means the end.
 
-One interpolation may leave the range by rounding.
+A rate or distortion computed may leave the range by rounding.
 """
 
 
@@ -153,7 +153,7 @@ class Frontier(Pictured, checks.ReadOnly, Sequence[Solution]):
         A rate comes twice where the upper bound steps down. Beside the upright tangent of β = ∞
         the lower bound is its limit from the right.
         """
-        rates = np.unique(np.concatenate([self.R, self._corners()[0]]))
+        rates = np.unique(np.concatenate([self.R, self._corners()]))
         upper = self._upper(rates)
         if not self.convex:
             upper = np.stack([self._upper(rates, "left"), upper], axis=1).ravel()
@@ -212,10 +212,10 @@ class Frontier(Pictured, checks.ReadOnly, Sequence[Solution]):
         return _plain(self._lower(rates)), _plain(self._upper(rates))
 
     def distortion_at(self, rate: ArrayLike) -> Any:
-        """Interpolate D at a rate, always between the two bounds.
+        """Return the least D that the points prove possible at a rate: the upper bound.
 
-        For a convex problem on parabolas that touch the tangents of neighbouring points;
-        otherwise it is the upper bound.
+        Where the problem is convex, mixtures of neighbouring points attain it. For the least D
+        itself, to the last digit, call `solve` with the rate.
 
         Parameters
         ----------
@@ -233,15 +233,12 @@ class Frontier(Pictured, checks.ReadOnly, Sequence[Solution]):
             If a rate is out of range.
         """
         rates = _covered("rate", rate, self.R)
-        lower, upper = self._lower(rates), self._upper(rates)
-        if not self._smooth:
-            return _plain(upper)
-        (_, R, D, _), corners = self._tangents, self._corners()
-        inner = _arc((-R, -corners[0]), (D, corners[1]), -rates)
-        return _plain(np.clip(inner, lower, upper))
+        return _plain(self._upper(rates))
 
     def rate_at(self, distortion: ArrayLike) -> Any:
-        """Interpolate R at a distortion; the inverse of `distortion_at`.
+        """Return the least R that the points prove enough for a distortion.
+
+        It is the inverse of `distortion_at`.
 
         Parameters
         ----------
@@ -259,16 +256,11 @@ class Frontier(Pictured, checks.ReadOnly, Sequence[Solution]):
             If a distortion is out of range.
         """
         wanted = _covered("distortion", distortion, self.D)
-        if not self._smooth:
-            R, D = self.reached
-            return _plain(R[np.searchsorted(-D, -wanted)])
-        (_, R, D, _), corners = self._tangents, self._corners()
-        return _plain(-_arc((D, corners[1]), (-R, -corners[0]), wanted))
-
-    @property
-    def _smooth(self) -> bool:
-        """Whether parabolas can be drawn between neighbouring points."""
-        return self.convex and len(self._tangents[0]) > 1
+        R, D = self.reached
+        falls, first = np.unique(-D, return_index=True)
+        if self.convex:
+            return _plain(np.interp(-wanted, falls, R[first]))
+        return _plain(R[first][np.searchsorted(falls, -wanted)])
 
     @cached_property
     def _tangents(self) -> tuple[Array, Array, Array, Array]:
@@ -305,16 +297,12 @@ class Frontier(Pictured, checks.ReadOnly, Sequence[Solution]):
         step = D[np.maximum(np.searchsorted(R, rate, side) - 1, 0)]
         return np.where(rate < R[0], np.inf, np.interp(rate, R, D) if self.convex else step)
 
-    def _corners(self) -> tuple[Array, Array]:
-        """Return where neighbouring tangents meet, at a rate between those of their points.
-
-        Beside an upright tangent it is the limit from the right, where the bound jumps.
-        """
+    def _corners(self) -> Array:
+        """Return the rates at which neighbouring tangents meet, between those of their points."""
         beta, rates, _, bound = self._tangents
         rise, run = np.diff(bound), np.diff(beta)
         R = np.divide(rise, run, out=rates[1:].copy(), where=np.isfinite(run))
-        R = np.clip(R, *np.sort([rates[1:], rates[:-1]], axis=0))
-        return R, self._sloped(R)
+        return np.clip(R, *np.sort([rates[1:], rates[:-1]], axis=0))
 
     def _widths(self) -> Array:
         """Return the distance of each chord from the tangents below it, at corners and points.
@@ -324,7 +312,7 @@ class Frontier(Pictured, checks.ReadOnly, Sequence[Solution]):
         _, R, D, _ = self._tangents
         units = np.array([[np.ptp(R) or 1.0], [np.ptp(D) or 1.0]])
         run, rise = np.abs(np.diff([R, D])) / units
-        rates, height = np.concatenate([self._corners()[0], R]), np.zeros(run.size)
+        rates, height = np.concatenate([self._corners(), R]), np.zeros(run.size)
         above = np.maximum(self._upper(rates) - self._sloped(rates), 0.0) / units[1]
         for side in ("left", "right"):  # a point lies on two chords
             chord = np.searchsorted(-R, -rates, side) - 1
@@ -614,18 +602,3 @@ def spread_over(workers: Workers, curve: Curve, tasks: int) -> Iterator[tuple[Ru
             yield partial(pool.map, solve_chain), 4 * processes
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def _arc(known: tuple[Array, Array], sought: tuple[Array, Array], x: Array) -> Array:
-    """Return y at x where (1 − t)² a + 2t(1 − t) b + t² c has x of `known` and y of `sought`.
-
-    Both rise, and hold the points, the ends a and c, and the corners b between them.
-    """
-    ends = np.maximum.accumulate(known[0])
-    i = np.clip(np.searchsorted(ends, x), 1, ends.size - 1)
-    a, b, c = ends[i - 1], known[1][i - 1], ends[i]
-    first, curve = b - a, a - 2 * b + c
-    below = first + np.copysign(np.sqrt(np.maximum(first**2 + curve * (x - a), 0.0)), c - a)
-    t = np.clip(np.divide(x - a, below, out=np.zeros_like(below), where=below != 0), 0.0, 1.0)
-    a, b, c = sought[0][i - 1], sought[1][i - 1], sought[0][i]
-    return np.asarray((1 - t) ** 2 * a + 2 * t * (1 - t) * b + t**2 * c)
