@@ -32,6 +32,7 @@ from .checks import Array, Tell, quiet
 from .curve import Solution, Status, Target
 from .family import SmoothFamily
 from .figure import PAGE, figure_parser, figure_style, number, progress, run, text_table
+from .frontiers import majorant
 from .gaussian import GaussianDecoder
 from .model import SMALLEST, Model, best_decoder, entropy
 from .solver import solve
@@ -564,18 +565,9 @@ def hull(points: Array) -> Array:
     array([[0. , 2. ],
            [1. , 1. ],
            [2. , 0.5]])
-
-    References
-    ----------
-    Jarvis, *On the identification of the convex hull of a finite set of points* (1973).
     """
     below = pareto(points)
-    corners = [below[0]]
-    while len(below := below[1:]):  # the steepest way down, and there as far as it goes
-        right, rise = (below - corners[-1]).T
-        below = below[np.lexsort((-right, rise / right))[0] :]
-        corners.append(below[0])
-    return np.array(corners)
+    return np.asarray(below[majorant(below[:, 0], -below[:, 1])])
 
 
 class Panel(NamedTuple):

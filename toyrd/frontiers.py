@@ -272,7 +272,9 @@ class Frontier(Pictured, checks.ReadOnly, Sequence[Solution]):
         beta, first = np.unique(self.betas, return_index=True)
         bound = self.lower_bound[first]
         priced = beta < np.inf
-        bound[priced] = majorant(beta[priced], bound[priced])
+        if priced.any():  # min D + βR is concave in β
+            kept = majorant(beta[priced], bound[priced])
+            bound[priced] = np.interp(beta[priced], beta[kept], bound[kept])
         return beta, self.R[first], self.D[first], bound
 
     def _sloped(self, rate: Array) -> Array:
@@ -429,15 +431,15 @@ def frontier(
     return _announced(Frontier(tuple(points), curve))
 
 
-def majorant(x: Array, y: Array) -> Array:
-    """Return the least concave function of x above y: min D + βR is concave in β."""
+def majorant(x: Array, y: Array) -> NDArray[np.intp]:
+    """Return which points, by rising x, are corners of the least concave function above y."""
     kept = np.arange(x.size)
     while True:
         left, here, right = kept[:-2], kept[1:-1], kept[2:]
         share = (x[here] - x[left]) / (x[right] - x[left])
         low = y[here] < (1 - share) * y[left] + share * y[right]
         if not low.any():
-            return np.interp(x, x[kept], y[kept]) if x.size else y
+            return kept
         kept = np.delete(kept, 1 + np.flatnonzero(low))
 
 
