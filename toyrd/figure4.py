@@ -310,7 +310,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _command(options: argparse.Namespace) -> tuple[Figure, str]:
     source = bars_and_stripes(options.size, flip=options.flip)
-    many, starts = (8, 15) if options.size < 4 else (2, 6)  # its updates take 100 times longer
+    many, starts = (8, 15) if options.size < 4 else (2, 3)  # its updates take 100 times longer
     n_z = options.latents or source.p_z.size * many
     m = np.full(n_z, 1 / n_z) if options.marginal == "uniform" else None
     rng = as_rng(options.seed)
