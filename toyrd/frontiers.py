@@ -304,7 +304,7 @@ class Frontier(Pictured, checks.ReadOnly, Sequence[Solution]):
         beta, rates, _, bound = self._tangents
         rise, run = np.diff(bound), np.diff(beta)
         R = np.divide(rise, run, out=rates[1:].copy(), where=np.isfinite(run))
-        return np.clip(R, *np.sort([rates[1:], rates[:-1]], axis=0))
+        return np.asarray(np.clip(R, *np.sort([rates[1:], rates[:-1]], axis=0)))
 
     def _widths(self) -> Array:
         """Return the distance of each chord from the tangents below it, at corners and points.

@@ -230,10 +230,10 @@ def held(K: Array, sides: Array, total: float) -> tuple[Array, float]:
 def interior(core: Kernel, m: Array, tol: float) -> Array:
     """Return m on the latents that interior-point steps leave in use, or m if F would rise.
 
-    A step solves (N + diag(s/m)) δ = excess + μ/m with Σδ = 0 and goes 99.5 % of the way to
-    the border; μ, what m·s shall become for each latent, is the smaller the longer the last.
+    A step goes 99.5 % of the way to the border; μ, what m·s shall become for each latent, is
+    the smaller the longer the last step.
     """
-    start, sides, step = m, np.ones((2, m.size)), 0.5
+    start, step = m, 0.5
     first = float(core.see(m)[1].max())
     if first <= tol:
         return m
@@ -248,11 +248,8 @@ def interior(core: Kernel, m: Array, tol: float) -> Array:
         unclear = np.count_nonzero((barrier > 0.1 * bend) & (barrier < 10 * bend))
         if (top := excess.max()) <= tol or (top <= 0.1 * first and unclear <= 1):
             break
-        N += 1.0
-        N.flat[:: m.size + 1] += barrier + 1e-13 * bend[bend.argmax()]
         goal = max(1e-3, (1 - step) ** 2) * float(m @ s) / m.size
-        sides[0] = excess + goal / m
-        move = held(N, sides, 0.0)[0]
+        move = centred(N, barrier, excess + goal / m)
         slack = (goal - s * move) / m - s
         far, deep = (min(1.0, 0.995 / max(FAINT, -d[d.argmin()])) for d in (move / m, slack / s))
         m, s, step = m + far * move, s + deep * slack, min(far, deep)
@@ -261,6 +258,17 @@ def interior(core: Kernel, m: Array, tol: float) -> Array:
     m = np.where(used, m, 0.0)
     m /= m.sum()
     return min(m, start, key=lambda one: core.objective(core.table @ one))
+
+
+def centred(N: Array, barrier: Array, aim: Array) -> Array:
+    """Return the δ with (N + diag(s/m)) δ = aim, up to a constant, and Σδ = 0; N is written over.
+
+    Here aim = excess + μ/m and barrier = s/m.
+    """
+    ridge = barrier + RIDGE * N.diagonal().max()
+    N += 1.0
+    N.flat[:: aim.size + 1] += ridge
+    return held(N, np.stack([aim, np.ones(aim.size)]), 0.0)[0]
 
 
 def spread(core: Kernel, m: Array) -> Array:

@@ -50,9 +50,7 @@ def curve_for(
     tol = (1e-10 if family is None else 1e-8) if tol is None else tol
     tol = checks.as_number("tol", tol, low=0, open_low=True)
     cap = None if max_iter is None else checks.as_count("max_iter", max_iter)
-    starts, generator = checks.as_count("starts", starts), checks.as_rng(rng)
-    # One's own generator gives other starts the next time.
-    generator = generator.spawn(1)[0] if generator is rng else generator
+    starts, generator = checks.as_count("starts", starts), _own_generator(rng)
     if table is None and fixed is None and start is None:
         return FreeCurve(p, width, choice, tol)
     if isinstance(table, np.ndarray) and start is None:
@@ -60,11 +58,7 @@ def curve_for(
         return TableCurve(p, price, decoder=own, marginal=fixed, tol=tol, max_iter=cap)
     if family is not None and start is None:
         return FamilyCurve(p, family, tol=tol, max_iter=cap)
-    if hasattr(table, "least"):
-        raise ValueError(
-            f"decoder {table!r} has columns that are no distributions, which are solved for any "
-            "number of latents and no marginal: leave out n_z, marginal and start"
-        )
+    _refuse_bare(table)
     tell = checks.as_callback(callback)
     return LocalCurve(p, table, fixed, width, first, starts, generator, tol, cap, tell)
 
@@ -221,6 +215,21 @@ def alternate(
     start = "smooth" if start is None else start
     curve = curve_for(p, decoder, None, marginal, n_z, start, starts=1, rng=rng)
     return cast(LocalCurve, curve).watch(target)
+
+
+def _own_generator(rng: Seed) -> np.random.Generator:
+    """Return a generator of our own; from the user's, another one each time."""
+    generator = checks.as_rng(rng)
+    return generator.spawn(1)[0] if generator is rng else generator
+
+
+def _refuse_bare(table: object) -> None:
+    """Refuse a local search over columns that are no distributions."""
+    if hasattr(table, "least"):
+        raise ValueError(
+            f"decoder {table!r} has columns that are no distributions, which are solved for any "
+            "number of latents and no marginal: leave out n_z, marginal and start"
+        )
 
 
 def _as_start(start: ArrayLike | str | None, p: Array) -> Array | str | None:
