@@ -286,6 +286,25 @@ def test_classes_other_than_two_are_refused(measure):
         identified(source, rate=0.5, measure=measure)
 
 
+@pytest.mark.parametrize(
+    ("n", "rows", "share"),
+    [
+        (5, [[1, 1], [3, 1]], 0.5),
+        (6, [[1, 2], [4, 2]], 0.5),
+        (11, [[2.15, 4.51], [6.39, 5.31]], 0.612),
+        (10, [[0.66, 3.91], [2.32, 3.61]], 0.744),
+    ],
+)
+def test_a_mixture_of_two_near_rows_has_a_corner(n, rows, share):
+    """KL(p ‖ g) = 0 for the mixture itself, so the least rate is at most its R."""
+    family, m = GaussianDecoder(n), np.array([share, 1 - share])
+    d = np.exp(family.log_rows(rows))
+    found, p = corner(m @ d, family), m @ d
+    assert found.fewest.D + found.fewest.R - entropy(p) <= 1e-12
+    R = float(m @ (d * np.log(d / p)).sum(axis=1))
+    assert found.least.bound <= min(R, found.least.value) + 1e-9
+
+
 def test_a_source_that_no_mixture_fits_has_no_corner():
     wide = GaussianDecoder(6, widths=(3, 6))
     with pytest.raises(ValueError, match="no mixture of the decoder's rows fits p"):

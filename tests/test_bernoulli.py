@@ -236,6 +236,26 @@ def test_point_masses_are_proven_best_below_beta_1(beta):
     assert abs(found.objective - beta * found.H) < 1e-9
 
 
+@pytest.mark.parametrize(
+    ("images", "p", "beta"),
+    [
+        ([[0, 1, 1], [1, 0, 1], [0, 1, 0]], [0.2, 0.1, 0.7, 0], 1.3),  # the last: any other image
+        (list(np.ndindex(2, 2, 2)), [0, 0, 0, 0.5, 0.2, 0, 0.3, 0], 1.1),
+        ([[1, 1, 1, 1], [1, 0, 1, 0], [1, 1, 0, 0], [0, 0, 0, 0]], [0.2, 0.3, 0.3, 0.2, 0], 1.05),
+    ],
+)
+def test_images_that_never_occur_hide_no_better_row(images, p, beta):
+    """The least D + βR is no more than with the rows of any table, here a grid of means."""
+    family = BernoulliDecoder(images)
+    means = np.array(list(np.ndindex(*[6] * len(images[0])))) / 5
+    with np.errstate(divide="ignore"):
+        rows = np.exp(family.log_rows(np.log(means) - np.log1p(-means)))
+    known = solve(p, beta=beta, decoder=rows).objective
+    found = solve(p, beta=beta, decoder=family)
+    assert found.objective <= known + found.gap
+    assert found.gap <= 1e-8
+
+
 def test_of_many_images_the_ascent_starts_from_some(monkeypatch):
     monkeypatch.setattr("toyrd.bernoulli.ROOM", 0)
     family = BernoulliDecoder(all_images(8))

@@ -36,6 +36,30 @@ def near(value, tolerance=1e-10):
     return pytest.approx(value, abs=tolerance)
 
 
+def test_a_bound_that_is_no_number_proves_nothing():
+    """What is left is D + βR ≥ H for β ≥ 1."""
+
+    class Lost(GaussianDecoder):
+        def bound(self, log_weight, beta, goal):
+            return super().bound(log_weight, beta, goal)._replace(top=np.nan)
+
+    p = [0.05, 0.4, 0.1, 0.4, 0.05]
+    with pytest.warns(ConvergenceWarning, match="stopped with a gap"):
+        found = solve(p, beta=1.2, decoder=Lost(5))
+    assert found.status is Status.STOPPED
+    assert found.lower_bound == near(entropy(p))
+
+
+def test_cells_below_rounding_are_given_up():
+    """Rows of width 1e-6 off the bins cost 1e6 nats, and no cell is small enough for them."""
+    p = np.arange(1, 7) / 21
+    family = GaussianDecoder(6, means=(-0.75, -0.75), widths=(1e-6, 1e-3))
+    with pytest.warns(ConvergenceWarning, match="stopped with a gap"):
+        found = solve(p, beta=0, decoder=family)
+    rows = np.column_stack([np.full(999, -0.75), np.geomspace(1e-6, 1e-3, 999)])
+    assert found.lower_bound <= (-family.log_rows(rows) @ p).min()
+
+
 # Theory §6, beyond what test_solve has
 
 

@@ -196,7 +196,7 @@ def corner(p: ArrayLike, decoder: SmoothFamily) -> Corner:
     """
     p = as_distribution("p", p)
     curve = _curve(p, decoder, SHARPEST)
-    fewest = curve.perfect_fit
+    fewest = curve.perfect_fit()
     if fewest is None:
         raise ValueError("no mixture of the decoder's rows fits p: D + R stays above H")
     bound, point, proven = 0.0, fewest, True

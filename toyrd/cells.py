@@ -21,6 +21,9 @@ __all__ = ["Bound", "ConcaveRows"]
 MOST = 25_000_000
 """How many values of tangents at corners the bound may look at: some seconds of work."""
 
+DEEPEST = 200
+"""How often all cells may be cut: smaller ones than that are below rounding."""
+
 STARTS, STEPS = 40, 2000
 """From how many rows c is climbed, and in how many steps, at the most."""
 
@@ -131,18 +134,20 @@ class ConcaveRows(ABC):
         Returns
         -------
         Bound
-            Where neither is known when the cells run out, `top` is above 1 + goal.
+            Where neither is known when the cells run out, `top` is above 1 + goal, and `rows`
+            is empty: more columns would not help.
         """
         cells, looked, top, rows = self._cells(self.box[None]), 0, -1.0, list[Array]()
         enough = goal
         while True:
             upper, value = self._bounds(cells, log_weight, beta, goal)
-            looked += cells.moves.size
+            looked += max(cells.moves.size, MOST // DEEPEST)
             rows.append(cells.centre[value > goal])
             enough = max(enough, 2 * float(value.max()) - goal)
             above = upper > enough
             if not above.any() or looked > MOST:
-                return Bound(1 + max(top, float(upper.max())), np.concatenate(rows), True)
+                found = rows if not above.any() else [self.box[:0]]
+                return Bound(1 + max(top, float(upper.max())), np.concatenate(found), True)
             top = max(top, float(upper.max(where=~above, initial=-1.0)))
             cells = Cells(*(part[above] for part in cells))
             cells = self._cells(self._parts(cells, log_weight, beta))

@@ -35,8 +35,9 @@ FLOOR = 0.05
 ALIKE = (0.97, 0.999, 1 - 1e-5)
 """Affinities Σ √(d d') above which rows are tried as one, the boldest first."""
 
-NEAR_ONE, TRIES = 1.05, 4
-"""The β whose heaviest rows are tried for a perfect fit, and with how many numbers of rows."""
+NEAR_ONE, TRIES, ABOVE = (1.05, 1.005, 1.0005, 1.00005), 4, 1.1
+"""The β whose heaviest rows are tried for a perfect fit, with how many numbers of rows, and how
+many times what a perfect fit can cost at the most shows that there is none."""
 
 ALL_ALIKE = "not unique: of the mixtures that fit p perfectly, one of few rows"
 
@@ -152,13 +153,14 @@ class FamilyCurve(Curve):
     def at(self, beta: float, start: Solution | None = None) -> Solution:
         """Return the optimum at β, warm from another point's rows."""
         target = Target("beta", beta)
-        if beta == 1 and self.perfect_fit is not None:
-            return self._certified(target, self.perfect_fit)[0]
+        fit = self.perfect_fit() if beta == 1 else None
+        if fit is not None:
+            return self._certified(target, fit)[0]
         return self._loop(target, self.grid[:0] if start is None else start.parameters)
 
     def meet(self, target: Target) -> Solution:
         """Return the optimum at a rate or a distortion."""
-        fit = self.perfect_fit
+        fit = self.perfect_fit(target.value if target.name == "rate" else self.H - target.value)
         if fit is not None and abs(target.excess(fit.D, fit.R)) <= MET:
             return self._certified(target, fit)[0]
         found = self._loop(target, self.grid[:0] if fit is None else fit.parameters)
@@ -256,24 +258,35 @@ class FamilyCurve(Curve):
         tries = (polish.merged(m, theta, least) for least in ALIKE)
         return next((rows for rows, value in tries if value <= most), theta)
 
-    @cached_property
-    def perfect_fit(self) -> Solution | None:
-        """The mixture with g = p of the fewest rows near β = 1, if there is one.
+    def perfect_fit(self, most: float = np.inf) -> Solution | None:
+        """Find the mixture with g = p of the fewest rows near β = 1, if one has a rate ≤ most.
 
-        There few rows carry nearly all the mass; so as many as are well above the rest are
+        Its D + βR is H + (β − 1)R, so the least D + βR may not lie above that.
+        """
+        rows, family = self.grid, self.family
+        if not isinstance(family, SmoothFamily):
+            return None
+        for beta in NEAR_ONE:
+            near = self.over_rows(Target("beta", beta), rows)
+            near = self.over_rows(Target("beta", beta), self._polished(near, beta))
+            rate = (near.objective - self.H) / (beta - 1) / ABOVE
+            fit = self._fit(family, near) if rate <= self.H else None
+            if fit is not None or rate > min(self.H, most):
+                return fit
+            rows = np.concatenate([near.parameters, self.grid])
+        return None
+
+    def _fit(self, family: SmoothFamily, near: Solution) -> Solution | None:
+        """Return a mixture with g = p of few rows of a point, if there is one.
+
+        Near β = 1 few rows carry nearly all the mass; so as many as are well above the rest are
         polished at β = 1, to see whether KL(p ‖ g) vanishes.
         """
-        if not isinstance(self.family, SmoothFamily):
-            return None
-        near = self.over_rows(Target("beta", NEAR_ONE), self.grid)
-        near = self.over_rows(Target("beta", NEAR_ONE), self._polished(near, NEAR_ONE))
-        if near.D + near.R - self.H > 2 * (NEAR_ONE - 1) * self.H:  # no perfect fit is so far off
-            return None
         order = np.argsort(-near.m)
         falls = -np.diff(np.log(near.m[order]), append=np.log(TINY))
         for last in sorted(np.argsort(-falls)[:TRIES]):
             start = near.m[order[: last + 1]], near.parameters[order[: last + 1]]
-            (m, theta), _ = Polish(self.p, self.family, 1.0, *start).run(*start)
+            (m, theta), _ = Polish(self.p, family, 1.0, *start).run(*start)
             point = self._table(theta).evaluate(1.0, m)
             if point.objective - self.H <= PERFECT:
                 return self._with_rows(point, theta)
@@ -316,9 +329,9 @@ class FamilyCurve(Curve):
         share = self.tol if priced else self.tol / beta
         with np.errstate(divide="ignore"):
             log_g = logsumexp(-found.cost / beta, b=found.m, axis=1)
-            log_weight = np.log(self.p) - log_g
+            log_weight = np.log(self.p) - np.where(self.p > 0, log_g, 0.0)
         top, rows, proven = self.bound(log_weight, beta, np.expm1(min(0.9 * share, 1.0)))
-        nats = max(found.nats, float(np.log(max(1.0, top))))
+        nats = max(found.nats, float(np.log(max(1.0, np.nan_to_num(top, nan=np.inf)))))
         rest = max(0.0, found.gap - beta * found.nats) if found.beta < np.inf else found.gap
         rest += max(0.0, beta - found.beta) * np.log(self.p.size)
         return replace(found, gap=rest + beta * nats, nats=nats), rows, proven
