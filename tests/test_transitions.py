@@ -118,6 +118,47 @@ def test_without_a_change_there_is_none():
     assert transitions(curve, []) == ()
 
 
+# Several in one bracket
+
+
+@pytest.mark.parametrize("p", [[0.4, 0.3, 0.2, 0.1], [0.1, 0.3, 0.2, 0.4], [0.3, 0.1, 0.4, 0.2]])
+def test_all_letters_born_between_two_points_are_found(p):
+    """Hamming cost: beside k letters of mass P, one is born at exp(−1/β) = p/(P − (k − 1) p)."""
+    above, born = np.array([0.4, 0.7, 0.9]), np.array([0.3, 0.2, 0.1])
+    critical = -1 / np.log(born / (above - np.arange(3) * born))
+    answers = frontier(p, cost=1 - np.eye(4), betas=[0.3, 5]).transitions()
+    assert [one.beta for one in answers] == pytest.approx(critical[::-1].tolist(), rel=1e-11)
+    assert [p[int(one.column[0])] for one in answers] == [0.1, 0.2, 0.3]
+    assert all(one.born for one in answers)
+
+
+def test_a_letter_that_returns_is_told_from_one_that_is_born_in_the_same_bracket():
+    """B12 from 1 to 6: letters 0 and 3 alone, then 1 as well, then 1 alone."""
+    answers = frontier(RETURNING[0], cost=RETURNING[1], betas=[1, 6]).transitions()
+    assert [one.beta for one in answers] == pytest.approx(returning()[2:], rel=1e-11)
+    assert [one.born for one in answers] == [False, True]
+    assert answers[0].column.tolist() == [1]
+    assert answers[1].column.tolist() in ([0], [3])
+
+
+def test_two_letters_that_return_in_one_bracket_are_both_found():
+    """Halves that share no letter are solved apart; costs of 1.1 are those of 1 at 1.1 β."""
+    (p, cost), apart = RETURNING, np.full((4, 4), np.inf)
+    table = np.block([[cost, apart], [apart, 1.1 * cost]])
+    answers = frontier(np.append(p, p) / 2, cost=table, betas=[1, 4.4]).transitions()
+    critical = returning()[2]
+    assert [one.beta for one in answers] == pytest.approx([critical, 1.1 * critical], rel=1e-11)
+    assert [one.column.tolist() for one in answers] == [[1], [5]]
+    assert [one.born for one in answers] == [False, False]
+
+
+def test_two_rows_of_the_toy_are_born_between_two_points():
+    """Theory §6, as in brackets of their own."""
+    answers = frontier(TOY.p, decoder=GaussianDecoder(), betas=[1.1, 2.5]).transitions()
+    assert [one.beta for one in answers] == pytest.approx([1.215549041, 2.035168135], abs=1e-9)
+    assert [one.born for one in answers] == [True, True]
+
+
 # Families
 
 
