@@ -52,6 +52,7 @@ from toyrd import (
 )
 from toyrd.cells import Bound
 from toyrd.curve import Status, Target
+from toyrd.family import FamilyCurve
 from toyrd.table import at_jump
 from toyrd.testing import distributions, tables
 
@@ -748,6 +749,52 @@ def test_rows_that_all_but_agree_are_not_proven_to_cost_a_bit():
     assert best.R == 0
     assert aim > best.D
     assert solution.lower_bound <= best.R or solution.status is not Status.CERTIFIED
+
+
+TOO_FEW = [
+    {"beta": 0}, {"beta": 1e-12}, {"beta": 0.5}, {"beta": 1.2}, {"beta": 3}, {"beta": 2e4},
+    {"beta": INF}, {"rate": 0.1}, {"rate": 0.5}, {"distortion": 0.9}, {"distortion": 1.4},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("target", TOO_FEW)
+def test_the_bound_of_a_table_that_lacks_rows_is_one_of_the_family(target):
+    """lower_bound ≤ D + βR, or D or R, of a model of other rows, by its definition."""
+    p, family = np.array([0.3, 0.05, 0.2, 0.1, 0.05, 0.3]), GaussianDecoder(6, widths=(0.8, 6))
+    curve, aim, rng = FamilyCurve(p, family), Target.of(**target), np.random.default_rng(0)
+    rival = curve.solve(aim)
+    D, R = exact.distortion(p, rival.e, rival.d), exact.rate(p, rival.e, rival.m)
+    price = aim.value if aim.name == "beta" and aim.value < INF else 0.0
+    paid = R if aim.name == "distortion" else D + price * R
+    for size in (0.0, 1e-4, 1e-3, 0.01, 0.1, 0.5):
+        for n in range(1, rival.n_z + 1):
+            theta = rival.parameters[:n] + size * rng.normal(size=(n, 2))
+            found = curve.over_rows(aim, np.clip(theta, *family.box))
+            answer = curve._certified(aim, found)[0]
+            assert answer.lower_bound <= paid + 1e-12
+            assert answer.lower_bound >= min(1, price) * entropy(p) - 1e-12 or aim.name != "beta"
+
+
+def test_rows_that_all_but_agree_prove_no_rate_at_no_price():
+    """Two rows cost log 2; the one between them has less D, and needs no rate."""
+    p, box = np.array([0, 0.5, 0, 0, 0, 0.5, 0]), {"means": (3 + 1e-6,) * 2, "widths": (0.5, 7)}
+    curve = FamilyCurve(p, GaussianDecoder(7, **box))
+    one = curve.family.fit(p[None])
+    found = curve.over_rows(Target("beta", 0.0), one + [[0, -1e-5], [0, 1e-5]])
+    assert pytest.approx(math.log(2), abs=1e-12) == found.R
+    assert -p @ curve.family.log_rows(one)[0] < found.D
+    answer, _ = curve._certified(Target("distortion", found.D), found)
+    assert answer.lower_bound <= 1e-12
+
+
+@pytest.mark.parametrize("beta", [0.5, 3.0])
+def test_large_distortions_of_a_family_leave_room_for_their_rounding(beta):
+    """Of one row D + βR = Σ p cost, in fifty digits: lower_bound is no more, to the last bit."""
+    family = GaussianDecoder(20, means=(1, 1), widths=(0.05, 0.05))
+    for p in np.random.default_rng(0).dirichlet(np.ones(20), 20):
+        solution = solve(p, beta=beta, decoder=family)
+        F, _ = exact_curve.lagrangian(solution.p, solution.cost, 1.0, solution.m)
+        assert Decimal(solution.lower_bound) <= F
 
 
 # Each bound of a frontier alone
