@@ -105,6 +105,21 @@ def test_where_symbols_are_the_classes_the_ends_are_an_erasure_and_a_flip(rate):
     assert answer.largest.value == pytest.approx(same, abs=1e-8)
 
 
+@pytest.mark.parametrize("off", [-0.1, 0.1])
+@pytest.mark.parametrize("rate", [0.05, 0.3, 0.6])
+def test_prices_that_are_off_prove_less_and_never_more(monkeypatch, rate, off):
+    """Σ aim · prices, less what a posterior gains at them, is a bound for any prices."""
+    solved = ambiguity._programme
+
+    def shaken(*arguments):
+        found = solved(*arguments)
+        found.eqlin.marginals = found.eqlin.marginals + off
+        return found
+
+    monkeypatch.setattr(ambiguity, "_programme", shaken)
+    assert identified(SEEN, rate=rate).least.bound <= rate / math.log(2) + 1e-12
+
+
 @pytest.mark.parametrize("rate", [0.05, 0.3, 0.6])
 def test_where_symbols_are_the_classes_the_information_is_the_rate(rate):
     """Pinsker's bound of the least is proven, not sharp."""
