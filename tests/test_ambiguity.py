@@ -105,15 +105,14 @@ def test_where_symbols_are_the_classes_the_ends_are_an_erasure_and_a_flip(rate):
     assert answer.largest.value == pytest.approx(same, abs=1e-8)
 
 
-@pytest.mark.parametrize("off", [-0.1, 0.1])
 @pytest.mark.parametrize("rate", [0.05, 0.3, 0.6])
-def test_prices_that_are_off_prove_less_and_never_more(monkeypatch, rate, off):
+def test_prices_that_are_off_prove_less_and_never_more(monkeypatch, rate):
     """Σ aim · prices, less what a posterior gains at them, is a bound for any prices."""
     solved = ambiguity._programme
 
     def shaken(*arguments):
         found = solved(*arguments)
-        found.eqlin.marginals = found.eqlin.marginals + off
+        found.eqlin.marginals = found.eqlin.marginals + 0.1
         return found
 
     monkeypatch.setattr(ambiguity, "_programme", shaken)

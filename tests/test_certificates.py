@@ -176,6 +176,7 @@ def test_a_point_restated_for_a_target_it_misses_pays_for_the_shortfall(beta, mo
         if (aim - (point.R if name == "rate" else point.D)) >= 0:
             assert stated.lower_bound == pytest.approx(tangent, abs=1e-12)
         assert stated.gap == pytest.approx(stated.objective - stated.lower_bound, abs=1e-15)
+        assert stated.gap >= 0
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e6, 1e12])
@@ -780,11 +781,23 @@ def test_rows_that_all_but_agree_prove_no_rate_at_no_price():
     p, box = np.array([0, 0.5, 0, 0, 0, 0.5, 0]), {"means": (3 + 1e-6,) * 2, "widths": (0.5, 7)}
     curve = FamilyCurve(p, GaussianDecoder(7, **box))
     one = curve.family.fit(p[None])
-    found = curve.over_rows(Target("beta", 0.0), one + [[0, -1e-5], [0, 1e-5]])
+    found = curve.over_rows(Target("beta", 0.0), one + np.array([[0, -1e-5], [0, 1e-5]]))
     assert pytest.approx(math.log(2), abs=1e-12) == found.R
     assert -p @ curve.family.log_rows(one)[0] < found.D
     answer, _ = curve._certified(Target("distortion", found.D), found)
     assert answer.lower_bound <= 1e-12
+
+
+@pytest.mark.parametrize("aside", [2e-5, 4e-5, 1e-4])
+def test_at_no_price_one_row_is_paid_for_where_two_save_less_than_a_tiny_price(aside):
+    """F(0) ≥ F(β) − β log n: lower_bound ≤ D of a row for each symbol, 1e-10 to 2e-9 less."""
+    p = np.array([0, 0.5, 0, 0, 0, 0.5, 0])
+    curve = FamilyCurve(p, GaussianDecoder(7, means=(3 + aside,) * 2, widths=(0.5, 7)))
+    rows, free = curve.family.fit(np.vstack([p, np.eye(7)[[1, 5]]])), Target("beta", 0.0)
+    D = -p @ curve.family.log_rows(rows[1:]).max(axis=0)
+    answer, _ = curve._certified(free, curve.over_rows(free, rows[:1]))
+    assert answer.D > D + 9e-11
+    assert answer.lower_bound <= D + 1e-14
 
 
 @pytest.mark.parametrize("beta", [0.5, 3.0])
