@@ -7,6 +7,7 @@ mixing measure over θ: convex, and optimal where c ≤ 1 over the whole family.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property, partial
@@ -322,7 +323,7 @@ class FamilyCurve(Curve):
 
         Below the least β, F is no less than there, but for what R may cost in between.
         """
-        least = min(TINY, FLOOR * self.tol / max(1.0, np.log(self.p.size)))
+        least = min(TINY, FLOOR * self.tol / max(1.0, math.log(self.p.size)))
         most = max(LARGE, FAR * found.D) if found.m.size == 1 else np.inf
         beta = min(max(found.beta, least), most)
         priced = target.name == "distortion" and beta == found.beta
@@ -331,9 +332,9 @@ class FamilyCurve(Curve):
             log_g = logsumexp(-found.cost / beta, b=found.m, axis=1)
             log_weight = np.log(self.p) - np.where(self.p > 0, log_g, 0.0)
         top, rows, proven = self.bound(log_weight, beta, np.expm1(min(0.9 * share, 1.0)))
-        nats = max(found.nats, float(np.log(max(1.0, np.nan_to_num(top, nan=np.inf)))))
+        nats = max(found.nats, math.log(max(1.0, np.inf if math.isnan(top) else top)))
         rest = max(0.0, found.gap - beta * found.nats) if found.beta < np.inf else found.gap
-        rest += max(0.0, beta - found.beta) * np.log(self.p.size)
+        rest += max(0.0, beta - found.beta) * math.log(self.p.size)
         return replace(found, gap=rest + beta * nats, nats=nats), rows, proven
 
 
