@@ -152,6 +152,56 @@ def test_two_letters_that_return_in_one_bracket_are_both_found():
     assert [one.born for one in answers] == [False, False]
 
 
+def used(p, cost, beta):
+    return set(np.flatnonzero(rate_distortion(p, cost, beta=beta, tol=1e-13).m > 1e-9).tolist())
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_between_transitions_the_same_letters_are_in_use(seed):
+    """Beside each the letters differ as it says; from one to the next, and to the ends, never."""
+    rng = np.random.default_rng(seed)
+    n, k = rng.integers(2, 8, 2)
+    p, cost = rng.dirichlet(np.ones(n)), rng.uniform(0, 1, (n, k))
+    now = used(p, cost, 0.02)
+    for one in frontier(p, cost=cost, betas=[0.02, 0.3, 5]).transitions():
+        letter = int(one.column[0])
+        below, above = (used(p, cost, one.beta * (1 + step)) for step in (-2e-5, 2e-5))
+        assert below == now
+        assert (letter in below, letter in above) == (one.born, not one.born)
+        now = above
+    assert now == used(p, cost, 5)
+
+
+def test_a_birth_and_a_return_in_one_bracket_are_both_found():
+    """Two halves that share no letter: one letter is born at 1.5, and B12 has its return."""
+    (p, cost), apart = RETURNING, np.full((2, 4), np.inf)
+    q = np.array([math.exp(1 / 1.5), 1]) / (1 + math.exp(1 / 1.5))
+    table = np.block([[1 - np.eye(2), apart], [apart.T, cost]])
+    answers = frontier(np.append(q, p) / 2, cost=table, betas=[1, 4.2]).transitions()
+    assert [one.beta for one in answers] == pytest.approx([1.5, returning()[2]], rel=1e-11)
+    assert [int(one.column[0]) for one in answers] == [1, 3]
+    assert [one.born for one in answers] == [True, False]
+
+
+def test_two_births_close_together_are_told_apart():
+    """Two pairs of letters that share none, born at β = 2 and 2.0005."""
+    odds, apart = np.exp([1 / 2, 1 / 2.0005]), np.full((2, 2), np.inf)
+    p = np.stack([odds, np.ones(2)], axis=1) / (1 + odds)[:, None] / 2
+    table = np.block([[1 - np.eye(2), apart], [apart, 1 - np.eye(2)]])
+    answers = frontier(p.ravel(), cost=table, betas=[0.5, 4]).transitions()
+    assert [one.beta for one in answers] == pytest.approx([2, 2.0005], rel=1e-11)
+    assert [int(one.column[0]) for one in answers] == [1, 3]
+
+
+def test_letters_that_are_alike_make_no_transition():
+    """Without the second of two letters that are alike the answer is the same."""
+    cost = [[0.2, 0.2, 0.3], [0.7, 0.7, 0.2]]
+    (one,) = frontier([0.4, 0.6], cost=cost, betas=[0.05, 3]).transitions()
+    (alone,) = frontier([0.4, 0.6], cost=np.delete(cost, 1, 1), betas=[0.05, 3]).transitions()
+    assert one.beta == pytest.approx(alone.beta, rel=1e-11)
+    assert (one.column.tolist(), one.born) == ([0.0], True)
+
+
 def test_two_rows_of_the_toy_are_born_between_two_points():
     """Theory §6, as in brackets of their own."""
     answers = frontier(TOY.p, decoder=GaussianDecoder(), betas=[1.1, 2.5]).transitions()

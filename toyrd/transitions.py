@@ -15,6 +15,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import brentq, linear_sum_assignment, minimize
 from scipy.special import logsumexp
 
@@ -29,8 +30,9 @@ LEAST = 1e-9
 NARROW = 1e-6
 """Width of a bracket, as a share of β, at which bisection ends."""
 
-BEYOND = 1e-3
-"""How far beyond a transition the next point is solved, as a share of the way."""
+CLOSE, BEYOND = 1e-5, 1e-3
+"""How far beside a transition of letters, or of rows, which come apart slowly, the next point is
+solved, as a share of β."""
 
 SAME, STEP = 0.01, 1e-4
 """Distance at which a row is the same as another; step of the differences that give curvatures."""
@@ -85,7 +87,7 @@ def transitions(curve: Curve, points: Iterable[Solution]) -> tuple[Transition, .
     (0.555225, 0, True)
     """
     family = getattr(curve, "family", None)
-    family = Letters(curve.cost) if isinstance(curve, TableCurve) else family
+    family = Letters.of(curve) if isinstance(curve, TableCurve) else family
     if not isinstance(family, Letters | SmoothFamily):
         raise ValueError(
             "transitions are those of a table, or of a family with a dictionary and slopes"
@@ -96,9 +98,19 @@ def transitions(curve: Curve, points: Iterable[Solution]) -> tuple[Transition, .
 
 
 class Letters(NamedTuple):
-    """The letters of a table, as rows that cannot move: their parameters are their numbers."""
+    """The letters of a table, as rows that cannot move: their parameters are their numbers.
+
+    Of letters whose costs are alike, the first stands for all.
+    """
 
     cost: Array
+    alike: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, curve: TableCurve) -> Letters:
+        """Return the letters of a curve."""
+        found = np.unique(curve.live_cost, axis=1, return_index=True, return_inverse=True)
+        return cls(curve.cost, found[1][found[2].ravel()])
 
     def log_rows(self, numbers: Array) -> Array:
         """Return −cost at [z, x]."""
@@ -119,10 +131,12 @@ class Branch(NamedTuple):
     @classmethod
     def of(cls, family: Columns, point: Solution) -> Branch:
         """Return the branch of a point."""
-        used = np.flatnonzero(point.m > LEAST)
-        fixed = isinstance(family, Letters)
-        columns = used[:, None].astype(np.float64) if fixed else point.parameters[used]
-        return cls(family, point.p, columns, point.m[used])
+        if not isinstance(family, Letters):
+            used = np.flatnonzero(point.m > LEAST)
+            return cls(family, point.p, point.parameters[used], point.m[used])
+        m = np.bincount(family.alike, point.m).astype(np.float64)
+        used = np.flatnonzero(m > LEAST)
+        return cls(family, point.p, used[:, None].astype(np.float64), m[used])
 
     def log_rows(self, columns: Array) -> Array:
         """Return −cost at [z, x] over the symbols with p > 0."""
@@ -179,6 +193,16 @@ class Branch(NamedTuple):
         pairs = linear_sum_assignment(self.distance(self.columns, other.columns))
         return np.delete(other.columns, pairs[1], axis=0)
 
+    def confirms(
+        self, curve: Curve, beta: float, letter: Array, here: Solution, there: Solution
+    ) -> bool:
+        """Whether beside β these letters are in use, and on the other side the new one as well."""
+        if not isinstance(self.family, Letters):
+            return True
+        sides = (curve.at(_beside(beta, end, CLOSE), end) for end in (here, there))
+        same, more = (Branch.of(self.family, point) for point in sides)
+        return letter in self.missing(more) and np.array_equal(same.columns, self.columns)
+
     def first(self, columns: Array, near: float, far: float) -> tuple[float, Array] | None:
         """Return the β nearest to `near` at which one of the columns reaches c = 1, and that."""
         found = None
@@ -194,7 +218,10 @@ class Branch(NamedTuple):
 
 
 def _between(curve: Curve, family: Columns, low: Solution, high: Solution) -> list[Transition]:
-    """Return the transitions between two points, seen from the one with fewer columns."""
+    """Return the transitions between two points, seen from the one with fewer columns.
+
+    What its branch foretells of letters counts where points close by confirm it.
+    """
     ends = [(point, Branch.of(family, point)) for point in (low, high)]
     (here, few), (there, many) = sorted(ends, key=lambda end: end[1].m.size)
     new = few.missing(many)
@@ -203,12 +230,17 @@ def _between(curve: Curve, family: Columns, low: Solution, high: Solution) -> li
     if high.beta - low.beta <= NARROW * high.beta:
         return [Transition((low.beta + high.beta) / 2, frozen(new[0]), there is low)]
     found = few.first(new, here.beta, there.beta)
-    if found is None:
+    if found is None or not few.confirms(curve, *found, here, there):
         middle = curve.at(float(np.sqrt(low.beta * high.beta)), low)
         return _between(curve, family, low, middle) + _between(curve, family, middle, high)
-    beta, column = found
-    one = Transition(beta, frozen(column), there is low)
-    if len(new) == 1:
+    one, fixed = Transition(found[0], frozen(found[1]), there is low), isinstance(family, Letters)
+    beyond = _beside(found[0], there, CLOSE if fixed else BEYOND)
+    if beyond == there.beta or (len(new) == 1 and not fixed):
         return [one]
-    beyond = curve.at(beta + BEYOND * (there.beta - beta), there)
-    return [one, *_between(curve, family, *sorted([beyond, there], key=attrgetter("beta")))]
+    rest = sorted([curve.at(beyond, there), there], key=attrgetter("beta"))
+    return [one, *_between(curve, family, *rest)]
+
+
+def _beside(beta: float, end: Solution, reach: float) -> float:
+    """Return a β beside another on the way to a point, and not beyond that."""
+    return beta + float(np.clip(end.beta - beta, -reach * beta, reach * beta))
