@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from problems import TOY
-from scipy.optimize import brentq
+from scipy.optimize import brentq, linprog
 
 from toyrd import (
     BernoulliDecoder,
@@ -317,6 +317,29 @@ def test_a_mixture_of_two_near_rows_has_a_corner(n, rows, share):
     assert found.fewest.D + found.fewest.R - entropy(p) <= 1e-12
     R = float(m @ (d * np.log(d / p)).sum(axis=1))
     assert found.least.bound <= min(R, found.least.value) + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("n", "rows", "share"),
+    [
+        (7, [[2.60968531, 3.19303282], [5.84511716, 3.03269311]], 0.4139237314678226),
+        (6, [[0.89386887, 2.06348092], [3.99253435, 2.63847979]], 0.16624686071719577),
+    ],
+)
+def test_no_fit_of_rows_on_a_grid_is_beyond_the_ends(n, rows, share):
+    """least ≤ Σ m v ≤ largest for all m of Σ m d = p and Σ m KL(d ‖ p) = R."""
+    family, m = GaussianDecoder(n), np.array([share, 1 - share])
+    source = Source(m, np.exp(family.log_rows(rows)))
+    grid = np.meshgrid(np.linspace(*family.means, 60), np.geomspace(*family.widths, 30))
+    d = np.exp(family.log_rows(np.vstack([np.stack(grid, axis=-1).reshape(-1, 2), rows])))
+    sums = np.column_stack([d / source.p, (d * np.log(d / source.p)).sum(axis=1)])
+    aim = np.append(np.ones(n), source.information)
+    found = identified(source, rate=source.information, decoder=family)
+    v = np.abs(d @ (source.p_z_given_x / source.p_z @ [0.5, -0.5]))
+    least, largest = (linprog(sign * v, A_eq=sums.T, b_eq=aim).fun for sign in (1, -1))
+    assert found.least.bound <= least + 1e-6
+    assert found.largest.bound >= -largest - 1e-6
+    assert found.least.bound <= found.least.value
 
 
 def test_a_source_that_no_mixture_fits_has_no_corner():

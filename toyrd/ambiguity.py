@@ -29,6 +29,9 @@ Value = Callable[[Array], Array]
 STARTS, MORE = 10, 300
 """Climbs after a programme; other rows with a gain that it hands on."""
 
+WIDE = 1 << 20
+"""Numbers in the rows all over the box among which each programme looks for a gain."""
+
 SCALES, MOVES = 9, 8
 """Scales 1, ½, ¼, … of moves from a row in use; moves at each."""
 
@@ -301,6 +304,8 @@ class PerfectFits:
         self.family, self.known, self.fixed = family, known, fixed
         first = np.concatenate([known.parameters, near])
         self.base = np.concatenate([first, self._moved(first), family.dictionary()])
+        near = self._moved(family.dictionary())
+        self.wide = near[:: 1 + len(near) * known.n_x // WIDE]
         self.aim = known.m @ self._sums(known.d)  # of every perfect fit
 
     def rates(self, rows: Array) -> Array:
@@ -318,7 +323,8 @@ class PerfectFits:
         rows = self._rows(theta)
         found = _programme(value(rows), self._sums(rows), self.aim)
         m, d = (self.known.m, self.known.d) if found is None else (found.x, rows)
-        return _extreme(self.known.p, m, d, value, bound, proven=False)
+        one = _extreme(self.known.p, m, d, value, bound, proven=False)
+        return one._replace(bound=min(bound, one.value))
 
     def _columns(self, value: Value) -> tuple[Array, float]:
         """Return rows that a mixture of least Σ m v may use, and a bound that a search found.
@@ -339,7 +345,7 @@ class PerfectFits:
             if found is None:
                 break
             prices, used = found.eqlin.marginals, theta[found.x > 0]
-            tried = np.concatenate([theta, self._moved(used)])
+            tried = np.concatenate([theta, self._moved(used), self.wide])
             gains = gain(tried)
             best = tried[np.argsort(-gains)]
             tops = np.array([self._climbed(gain, start) for start in best[:STARTS]])
