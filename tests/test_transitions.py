@@ -116,6 +116,8 @@ def test_without_a_change_there_is_none():
     assert found(curve, 0.2, 0.5, 1.0) == ()
     assert found(curve, 0.0, 0.5, math.inf) == ()
     assert transitions(curve, []) == ()
+    fixed = {"cost": np.eye(2, 3), "marginal": [0.5, 0, 0.5], "betas": [0.2, 2]}
+    assert frontier(HALF, **fixed).transitions() == ()
 
 
 # Several in one bracket

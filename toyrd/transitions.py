@@ -109,7 +109,8 @@ class Letters(NamedTuple):
     @classmethod
     def of(cls, curve: TableCurve) -> Letters:
         """Return the letters of a curve."""
-        found = np.unique(curve.live_cost, axis=1, return_index=True, return_inverse=True)
+        cost = curve.cost[curve.rows]
+        found = np.unique(cost, axis=1, return_index=True, return_inverse=True)
         return cls(curve.cost, found[1][found[2].ravel()])
 
     def log_rows(self, numbers: Array) -> Array:
