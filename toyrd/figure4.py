@@ -1,4 +1,4 @@
-"""Figure 4: images from autoencoder to autodecoder as β grows (about 10 s; size 4: 2 minutes).
+"""Figure 4: images from autoencoder to autodecoder as β grows (about 10 s; size 4: 1.5 minutes).
 
 ``python -m toyrd.figure4`` solves bars-and-stripes with decoders of independent pixels and a
 uniform marginal m(z) = 1/n_z, one model for each β, the best of several starts; of models that
