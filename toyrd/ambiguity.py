@@ -303,9 +303,9 @@ class PerfectFits:
     def __init__(self, family: SmoothFamily, known: Solution, near: Array, *, fixed: bool) -> None:
         self.family, self.known, self.fixed = family, known, fixed
         first = np.concatenate([known.parameters, near])
-        self.base = np.concatenate([first, self._moved(first), family.dictionary()])
-        near = self._moved(family.dictionary())
-        self.wide = near[:: 1 + len(near) * known.n_x // WIDE]
+        grid = family.dictionary()
+        self.base, wide = np.concatenate([first, self._moved(first), grid]), self._moved(grid)
+        self.wide = wide[:: 1 + len(wide) * known.n_x // WIDE]
         self.aim = known.m @ self._sums(known.d)  # of every perfect fit
 
     def rates(self, rows: Array) -> Array:

@@ -145,9 +145,10 @@ class ConcaveRows(ABC):
             rows.append(cells.centre[value > goal])
             enough = max(enough, 2 * float(value.max()) - goal)
             above = upper > enough
-            if not above.any() or looked > MOST:
-                found = rows if not above.any() else [self.box[:0]]
-                return Bound(1 + max(top, float(upper.max())), np.concatenate(found), True)
+            if not above.any():
+                return Bound(1 + max(top, float(upper.max())), np.concatenate(rows), True)
+            if looked > MOST:
+                return Bound(1 + max(top, float(upper.max())), self.box[:0], True)
             top = max(top, float(upper.max(where=~above, initial=-1.0)))
             cells = Cells(*(part[above] for part in cells))
             cells = self._cells(self._parts(cells, log_weight, beta))

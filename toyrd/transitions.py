@@ -194,14 +194,9 @@ class Branch(NamedTuple):
         pairs = linear_sum_assignment(self.distance(self.columns, other.columns))
         return np.delete(other.columns, pairs[1], axis=0)
 
-    def confirms(
-        self, curve: Curve, beta: float, letter: Array, here: Solution, there: Solution
-    ) -> bool:
-        """Whether beside β these letters are in use, and on the other side the new one as well."""
-        if not isinstance(self.family, Letters):
-            return True
-        sides = (curve.at(_beside(beta, end, CLOSE), end) for end in (here, there))
-        same, more = (Branch.of(self.family, point) for point in sides)
+    def confirmed(self, letter: Array, before: Solution, beyond: Solution) -> bool:
+        """Whether one point uses the letters of this branch, and another the new one as well."""
+        same, more = (Branch.of(self.family, point) for point in (before, beyond))
         return letter in self.missing(more) and np.array_equal(same.columns, self.columns)
 
     def first(self, columns: Array, near: float, far: float) -> tuple[float, Array] | None:
@@ -230,18 +225,21 @@ def _between(curve: Curve, family: Columns, low: Solution, high: Solution) -> li
         return []
     if high.beta - low.beta <= NARROW * high.beta:
         return [Transition((low.beta + high.beta) / 2, frozen(new[0]), there is low)]
-    found = few.first(new, here.beta, there.beta)
-    if found is None or not few.confirms(curve, *found, here, there):
-        middle = curve.at(float(np.sqrt(low.beta * high.beta)), low)
-        return _between(curve, family, low, middle) + _between(curve, family, middle, high)
-    one, fixed = Transition(found[0], frozen(found[1]), there is low), isinstance(family, Letters)
-    beyond = _beside(found[0], there, CLOSE if fixed else BEYOND)
-    if beyond == there.beta or (len(new) == 1 and not fixed):
-        return [one]
-    rest = sorted([curve.at(beyond, there), there], key=attrgetter("beta"))
-    return [one, *_between(curve, family, *rest)]
+    found, fixed = few.first(new, here.beta, there.beta), isinstance(family, Letters)
+    if found is not None:
+        beta, column = found
+        one = Transition(beta, frozen(column), there is low)
+        if len(new) == 1 and not fixed:
+            return [one]
+        beyond = _beside(curve, beta, there, CLOSE if fixed else BEYOND)
+        if not fixed or few.confirmed(column, _beside(curve, beta, here, CLOSE), beyond):
+            rest = sorted([beyond, there], key=attrgetter("beta"))
+            return [one, *(_between(curve, family, *rest) if beyond is not there else [])]
+    middle = curve.at(float(np.sqrt(low.beta * high.beta)), low)
+    return _between(curve, family, low, middle) + _between(curve, family, middle, high)
 
 
-def _beside(beta: float, end: Solution, reach: float) -> float:
-    """Return a β beside another on the way to a point, and not beyond that."""
-    return beta + float(np.clip(end.beta - beta, -reach * beta, reach * beta))
+def _beside(curve: Curve, beta: float, end: Solution, reach: float) -> Solution:
+    """Return a point beside β on the way to another, or that one if it is nearer."""
+    way, step = end.beta - beta, reach * beta
+    return curve.at(beta + float(np.copysign(step, way)), end) if abs(way) > step else end
